@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "identity/tl-device-identity.h"
+
+#include <string.h>
+
+#include "base/tl-error.h"
+#include "base/tl-ulid.h"
+#include "crypto/tl-hash.h"
+#include "identity/tl-device-identity-private.h"
+
+TlDeviceIdentity *
+tl_device_identity_new (gint64 now_ms, TlRandom *random, GError **error)
+{
+  g_autoptr (TlDeviceIdentity) identity = g_new0 (TlDeviceIdentity, 1);
+
+  identity->device_id = tl_ulid_new (now_ms, random);
+  if (!tl_ed25519_generate (random, &identity->seed, identity->public_key, error))
+    return NULL;
+  identity->tls_key = tl_p256_generate (error);
+  return identity->tls_key != NULL ? g_steal_pointer (&identity) : NULL;
+}
+
+void
+tl_device_identity_free (TlDeviceIdentity *identity)
+{
+  if (identity == NULL)
+    return;
+  g_free (identity->device_id);
+  g_clear_pointer (&identity->seed, tl_secret_unref);
+  EVP_PKEY_free (identity->tls_key);
+  EVP_PKEY_free (identity->next_key);
+  X509_free (identity->certificate);
+  tl_trust_bundle_unref (identity->bundle);
+  g_free (identity);
+}
+
+const char *
+tl_device_identity_device_id (TlDeviceIdentity *identity)
+{
+  return identity->device_id;
+}
+
+const guint8 *
+tl_device_identity_public (TlDeviceIdentity *identity)
+{
+  return identity->public_key;
+}
+
+char *
+tl_device_identity_fingerprint (TlDeviceIdentity *identity)
+{
+  return tl_fingerprint (identity->public_key, sizeof identity->public_key);
+}
+
+gboolean
+tl_device_identity_sign (TlDeviceIdentity *identity, const void *message, gsize length, guint8 signature[64],
+                         GError **error)
+{
+  return tl_ed25519_sign (identity->seed, message, length, signature, error);
+}
+
+GBytes *
+tl_device_identity_csr (TlDeviceIdentity *identity, GError **error)
+{
+  EVP_PKEY *key = identity->next_key != NULL ? identity->next_key : identity->tls_key;
+
+  return tl_csr_new (key, identity->device_id, error);
+}
+
+gboolean
+tl_device_identity_new_tls_key (TlDeviceIdentity *identity, GError **error)
+{
+  EVP_PKEY *key = tl_p256_generate (error);
+  if (key == NULL)
+    return FALSE;
+  /* With a certificate the old pair stays in use until the new one is whole: connections made during a renewal need a
+   * key that fits, and a lost answer must not lock the device out (PROTOCOL 4.3). */
+  EVP_PKEY **slot = identity->certificate != NULL ? &identity->next_key : &identity->tls_key;
+  EVP_PKEY_free (*slot);
+  *slot = key;
+  return TRUE;
+}
+
+gboolean
+tl_device_identity_check_leaf (const char *device_id, EVP_PKEY *key, X509 *leaf, TlTrustBundle *bundle, gint64 now_ms,
+                               GError **error)
+{
+  g_autofree char *named = NULL;
+  EVP_PKEY *leaf_key = X509_get0_pubkey (leaf);
+
+  if (!tl_trust_bundle_verify (bundle, leaf, TL_LEAF_DEVICE, now_ms, NULL, error)
+      || !tl_certificate_get_device (leaf, NULL, &named, error))
+    return FALSE;
+  if (strcmp (named, device_id) != 0)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_PROTOCOL, "certificate is for device %s, not for this one (%s)", named,
+                   device_id);
+      return FALSE;
+    }
+  if (leaf_key == NULL || EVP_PKEY_eq (leaf_key, key) != 1)
+    {
+      g_set_error_literal (error, TL_ERROR, TL_ERROR_PROTOCOL, "certificate is for another TLS key than this device's");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+gboolean
+tl_device_identity_set_certificate (TlDeviceIdentity *identity, X509 *leaf, TlTrustBundle *bundle, gint64 now_ms,
+                                    GError **error)
+{
+  EVP_PKEY *leaf_key = X509_get0_pubkey (leaf);
+  gboolean is_next = identity->next_key != NULL && leaf_key != NULL && EVP_PKEY_eq (leaf_key, identity->next_key) == 1;
+  EVP_PKEY *key = is_next ? identity->next_key : identity->tls_key;
+
+  if (!tl_device_identity_check_leaf (identity->device_id, key, leaf, bundle, now_ms, error))
+    return FALSE;
+  if (is_next)
+    {
+      EVP_PKEY_free (identity->tls_key);
+      identity->tls_key = g_steal_pointer (&identity->next_key);
+    }
+  X509_up_ref (leaf);
+  X509_free (identity->certificate);
+  identity->certificate = leaf;
+  tl_trust_bundle_ref (bundle);
+  tl_trust_bundle_unref (identity->bundle);
+  identity->bundle = bundle;
+  return TRUE;
+}
+
+gboolean
+tl_device_identity_is_paired (TlDeviceIdentity *identity)
+{
+  return identity->certificate != NULL;
+}
+
+X509 *
+tl_device_identity_certificate (TlDeviceIdentity *identity)
+{
+  return identity->certificate;
+}
+
+TlTrustBundle *
+tl_device_identity_bundle (TlDeviceIdentity *identity)
+{
+  return identity->bundle;
+}
+
+char *
+tl_device_identity_chain_pem (TlDeviceIdentity *identity)
+{
+  return identity->certificate != NULL ? tl_certificate_to_pem (identity->certificate) : NULL;
+}
+
+TlSecret *
+tl_device_identity_key_pem (TlDeviceIdentity *identity, GError **error)
+{
+  return tl_p256_to_pem (identity->tls_key, error);
+}
