@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "daemon/tl-admin-service.h"
+#include "twinlatch/v1/admin.pb-c.h"
+
+G_BEGIN_DECLS
+
+/* The handlers behind the method table: tl-admin-pairing.c, tl-admin-devices.c, tl-admin-nodes.c, tl-admin-status.c. user_data: the
+ * gateway. */
+void tl_admin_on_mint (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_list_codes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_cancel_code (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_list_pairings (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_watch_pairings (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_watch_pairings_end (TlRpcCall *call, gpointer user_data);
+void tl_admin_on_decide (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+
+void tl_admin_on_list_devices (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_get_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_revoke_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+
+void tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_watch_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_watch_nodes_end (TlRpcCall *call, gpointer user_data);
+void tl_admin_on_execute (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_execute_end (TlRpcCall *call, gpointer user_data);
+
+void tl_admin_on_status (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_ca_bundle (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+
+/* An admin call that waits for the store. */
+typedef struct
+{
+  TlGateway *gateway;
+  TlRpcCall *call;
+  guint limit; /* page size, lists */
+  char *text;  /* what the handler needs again: a reason */
+} TlAdminWait;
+
+TlAdminWait *tl_admin_wait_new (TlGateway *gateway, TlRpcCall *call);
+void tl_admin_wait_free (TlAdminWait *wait);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlAdminWait, tl_admin_wait_free)
+
+/* Page size asked for, bounded; *token "" when absent. */
+guint tl_admin_page (const Twinlatch__V1__Page *page, const char **token);
+
+G_END_DECLS

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "daemon/tl-gateway.h"
+#include "twinlatch/v1/admin.pb-c.h"
+#include "twinlatch/v1/node.pb-c.h"
+
+G_BEGIN_DECLS
+
+/*
+ * TlDispatcher: capability requests from submission to their end (PROTOCOL 4.2). One function moves a request. Pushed, not polled: the dispatch
+ * event goes out when its transaction committed. Requests that are not final are in memory too; the store is the truth. Thread: main.
+ */
+#define TL_DISPATCH_DEFAULT_TIMEOUT_MS (30 * 1000)
+#define TL_DISPATCH_MAX_TIMEOUT_MS (3600 * 1000)
+#define TL_DISPATCH_DEFAULT_PAYLOAD (64u * 1024u)
+#define TL_DISPATCH_MAX_PAYLOAD (4u * 1024u * 1024u)
+#define TL_DISPATCH_DEFAULT_EXPIRY_MS (5 * 60 * 1000)
+#define TL_DISPATCH_MAX_EXPIRY_MS (G_GINT64_CONSTANT (7) * 86400 * 1000)
+#define TL_DISPATCH_CONSENT_MS (60 * 1000)
+/* The device ends a request itself; the gateway waits this much longer before it does. */
+#define TL_DISPATCH_GRACE_MS (2 * 1000)
+
+TlDispatcher *tl_dispatcher_new (TlGateway *gateway);
+void tl_dispatcher_free (TlDispatcher *dispatcher);
+/* Start-up, sync: open requests of the last run. */
+gboolean tl_dispatcher_load (TlDispatcher *dispatcher, GError **error);
+/* Timeouts; cheap when nothing is open. */
+void tl_dispatcher_tick (TlDispatcher *dispatcher, gint64 now_ms);
+guint tl_dispatcher_open_count (TlDispatcher *dispatcher);
+
+/* ExecuteCapability: streams states to the call. device_id: exact. */
+void tl_dispatcher_execute (TlDispatcher *dispatcher, TlRpcCall *call, const char *device_id,
+                            const Twinlatch__V1__ExecuteCapabilityRequest *request);
+/* The caller went away: the request goes on. */
+void tl_dispatcher_execute_cancelled (TlDispatcher *dispatcher, TlRpcCall *call);
+
+/* From the node's stream. */
+void tl_dispatcher_event_sent (TlDispatcher *dispatcher, const char *device_id, const TlEventRecord *event);
+void tl_dispatcher_node_event (TlDispatcher *dispatcher, const char *device_id, const char *type, const char *data);
+/* SubmitCapabilityResult; answers the call after the commit. device_id: the certificate's. */
+void tl_dispatcher_result (TlDispatcher *dispatcher, TlRpcCall *call, const char *device_id,
+                           const Twinlatch__V1__SubmitCapabilityResultRequest *request);
+/* The store failed these with their device (revocation). */
+void tl_dispatcher_requests_failed (TlDispatcher *dispatcher, GPtrArray *records);
+
+/* Which moves PROTOCOL 4.2 allows. */
+gboolean tl_request_state_may_move (TlRequestState from, TlRequestState to);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlDispatcher, tl_dispatcher_free)
+
+G_END_DECLS

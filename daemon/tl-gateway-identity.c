@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tl-gateway-identity.h"
+
+#include <string.h>
+
+#include "base/tl-error.h"
+#include "base/tl-log.h"
+#include "base/tl-ulid.h"
+#include "crypto/tl-hash.h"
+#include "crypto/tl-keys.h"
+
+#define SEAL_KEY_LENGTH 32
+#define META_GATEWAY_ID "gateway_id"
+
+struct _TlGatewayIdentity
+{
+  TlStore *store;
+  TlSecretStore *secrets;
+  TlClock *clock;
+  TlRandom *random;
+  char **names;
+  char *id;
+  TlCertificateAuthority *ca;
+  TlTrustBundle *bundle;
+  TlSecret *seal_key;
+  TlRpcIdentity *rpc;
+  gint64 leaf_not_before, leaf_not_after;
+  guint8 leaf[TL_SHA256_LENGTH], previous_leaf[TL_SHA256_LENGTH];
+  gboolean has_previous;
+};
+
+static TlSecret *
+lookup_optional (TlSecretStore *secrets, const char *name, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  TlSecret *value = tl_secret_store_lookup_sync (secrets, name, &local);
+
+  if (value == NULL && !tl_error_is_not_found (local))
+    g_propagate_error (error, g_steal_pointer (&local));
+  return value;
+}
+
+static gboolean
+load_seal_key (TlGatewayIdentity *self, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (TlSecret) key = lookup_optional (self->secrets, "pairing-seal-key", &local);
+
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (key == NULL)
+    {
+      key = tl_secret_new (SEAL_KEY_LENGTH);
+      tl_random_bytes (self->random, tl_secret_data_mut (key), SEAL_KEY_LENGTH);
+      if (!tl_secret_store_store_sync (self->secrets, "pairing-seal-key", key, error))
+        return FALSE;
+    }
+  if (tl_secret_length (key) != SEAL_KEY_LENGTH)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "secret 'pairing-seal-key' has the wrong size; restore it from a backup");
+      return FALSE;
+    }
+  self->seal_key = g_steal_pointer (&key);
+  return TRUE;
+}
+
+/* The key first, then the certificate: a crash between leaves a key that belongs to nothing, which the next start replaces because
+ * the store has no CA yet. */
+static gboolean
+create_ca (TlGatewayIdentity *self, GError **error)
+{
+  gint64 now = tl_clock_wall_ms (self->clock);
+  g_autoptr (TlCertificateAuthority) ca = NULL;
+  g_autoptr (TlSecret) key = NULL;
+
+  if (self->id == NULL)
+    {
+      self->id = tl_ulid_new (now, self->random);
+      if (!tl_store_set_meta (self->store, META_GATEWAY_ID, self->id, error))
+        return FALSE;
+    }
+  ca = tl_certificate_authority_new (self->id, 1, now, self->random, error);
+  if (ca == NULL || (key = tl_certificate_authority_export_key (ca, error)) == NULL
+      || !tl_secret_store_store_sync (self->secrets, "ca-key-g1", key, error)
+      || !tl_store_add_ca (self->store, 1, tl_certificate_authority_der (ca),
+                           tl_certificate_not_after_ms (tl_certificate_authority_certificate (ca)), error))
+    return FALSE;
+  self->ca = g_steal_pointer (&ca);
+  tl_log (TL_LOG_NOTICE, "made a new certificate authority", "gateway_id", self->id, NULL);
+  return TRUE;
+}
+
+static gboolean
+load_ca (TlGatewayIdentity *self, GBytes *der, GError **error)
+{
+  gsize length = 0;
+  const void *data = g_bytes_get_data (der, &length);
+  g_autoptr (X509) certificate = tl_certificate_from_der (data, length, error);
+  g_autofree char *gateway_id = NULL, *name = NULL;
+  g_autoptr (TlSecret) key = NULL;
+  guint generation = 0;
+
+  if (certificate == NULL || !tl_certificate_get_ca (certificate, &gateway_id, &generation)
+      || g_strcmp0 (gateway_id, self->id) != 0)
+    {
+      g_clear_error (error);
+      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "the store's CA certificate is not one of gateway %s", self->id);
+      return FALSE;
+    }
+  name = g_strdup_printf ("ca-key-g%u", generation);
+  key = tl_secret_store_lookup_sync (self->secrets, name, error);
+  if (key == NULL)
+    {
+      g_prefix_error (error, "private key of the CA (secret '%s'): ", name);
+      return FALSE;
+    }
+  self->ca = tl_certificate_authority_load (data, length, key, error);
+  return self->ca != NULL;
+}
+
+static gboolean
+open_cas (TlGatewayIdentity *self, GError **error)
+{
+  g_autoptr (GPtrArray) ders = tl_store_list_cas (self->store, error);
+  g_autoptr (GError) local = NULL;
+
+  if (ders == NULL)
+    return FALSE;
+  self->id = tl_store_get_meta (self->store, META_GATEWAY_ID, &local);
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (ders->len == 0)
+    {
+      GBytes *der;
+      if (!create_ca (self, error))
+        return FALSE;
+      der = tl_certificate_authority_der (self->ca);
+      self->bundle = tl_trust_bundle_new (&der, 1, error);
+      return self->bundle != NULL;
+    }
+  if (!load_ca (self, g_ptr_array_index (ders, 0), error))
+    return FALSE;
+  self->bundle = tl_trust_bundle_new ((GBytes *const *) ders->pdata, ders->len, error);
+  return self->bundle != NULL;
+}
+
+/* Takes over a leaf for serving: PEM of key, leaf, CA in one secret. */
+static gboolean
+serve_leaf (TlGatewayIdentity *self, X509 *leaf, const TlSecret *key_pem, GError **error)
+{
+  g_autofree char *leaf_pem = tl_certificate_to_pem (leaf);
+  g_autofree char *ca_pem = tl_certificate_to_pem (tl_certificate_authority_certificate (self->ca));
+  g_autofree char *chain = g_strconcat (leaf_pem, ca_pem, NULL);
+  g_autofree char *roots = tl_trust_bundle_to_pem (self->bundle);
+  g_autoptr (GBytes) der = tl_certificate_to_der (leaf);
+
+  if (self->rpc == NULL)
+    {
+      self->rpc = tl_rpc_identity_new (chain, key_pem, roots, error);
+      if (self->rpc == NULL)
+        return FALSE;
+    }
+  else
+    {
+      if (!tl_rpc_identity_replace (self->rpc, chain, key_pem, roots, error))
+        return FALSE;
+      memcpy (self->previous_leaf, self->leaf, sizeof self->leaf);
+      self->has_previous = TRUE;
+    }
+  tl_sha256 (g_bytes_get_data (der, NULL), g_bytes_get_size (der), self->leaf);
+  self->leaf_not_before = tl_certificate_not_before_ms (leaf);
+  self->leaf_not_after = tl_certificate_not_after_ms (leaf);
+  return TRUE;
+}
+
+static gboolean
+issue_leaf (TlGatewayIdentity *self, GError **error)
+{
+  gint64 now = tl_clock_wall_ms (self->clock);
+  g_autoptr (EVP_PKEY) key = tl_p256_generate (error);
+  g_autoptr (X509) leaf = NULL;
+  g_autoptr (TlSecret) key_pem = NULL, stored = NULL;
+  g_autofree char *leaf_pem = NULL;
+  gsize key_length, leaf_length;
+
+  if (key == NULL || (key_pem = tl_p256_to_pem (key, error)) == NULL)
+    return FALSE;
+  leaf = tl_certificate_authority_issue_server (self->ca, key, (const char *const *) self->names, now,
+                                                TL_SERVER_LEAF_LIFETIME_MS, self->random, error);
+  if (leaf == NULL)
+    return FALSE;
+  leaf_pem = tl_certificate_to_pem (leaf);
+  key_length = tl_secret_length (key_pem);
+  leaf_length = strlen (leaf_pem);
+  stored = tl_secret_new (key_length + leaf_length);
+  memcpy (tl_secret_data_mut (stored), tl_secret_data (key_pem), key_length);
+  memcpy (tl_secret_data_mut (stored) + key_length, leaf_pem, leaf_length);
+  return tl_secret_store_store_sync (self->secrets, "server-leaf", stored, error)
+         && serve_leaf (self, leaf, key_pem, error);
+}
+
+static gboolean
+leaf_is_due (TlGatewayIdentity *self)
+{
+  gint64 now = tl_clock_wall_ms (self->clock);
+  gint64 life = self->leaf_not_after - self->leaf_not_before;
+  return now >= self->leaf_not_before + life / 3 * 2 || now < self->leaf_not_before;
+}
+
+/* The stored leaf is used again when it is of this CA, carries the configured names and has time left: devices that are pairing keep
+ * their channel binding over a restart. */
+static gboolean
+load_leaf (TlGatewayIdentity *self, const TlSecret *stored, GError **error)
+{
+  const char *pem = (const char *) tl_secret_data (stored);
+  const char *certificate_start = strstr (pem, "-----BEGIN CERTIFICATE-----");
+  g_autoptr (X509) leaf = NULL;
+  g_autoptr (TlSecret) key_pem = NULL;
+
+  if (certificate_start == NULL)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "secret 'server-leaf' holds no certificate");
+      return FALSE;
+    }
+  leaf = tl_certificate_from_pem (certificate_start, -1, error);
+  if (leaf == NULL
+      || !tl_trust_bundle_verify (self->bundle, leaf, TL_LEAF_SERVER, tl_clock_wall_ms (self->clock), NULL, error))
+    return FALSE;
+  key_pem = tl_secret_slice (stored, 0, certificate_start - pem);
+  return serve_leaf (self, leaf, key_pem, error);
+}
+
+static char *
+names_digest (TlGatewayIdentity *self)
+{
+  g_autofree char *joined = g_strjoinv (";", self->names);
+  return tl_fingerprint (joined, strlen (joined));
+}
+
+static gboolean
+open_leaf (TlGatewayIdentity *self, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (TlSecret) stored = lookup_optional (self->secrets, "server-leaf", &local);
+  g_autofree char *digest = names_digest (self);
+  g_autofree char *before = tl_store_get_meta (self->store, "server_names_sha256", NULL);
+
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (stored != NULL && g_strcmp0 (digest, before) == 0)
+    {
+      if (load_leaf (self, stored, &local) && !leaf_is_due (self))
+        return TRUE;
+      if (local != NULL)
+        tl_log_error (TL_LOG_NOTICE, "the stored server certificate is replaced", local);
+    }
+  return issue_leaf (self, error) && tl_store_set_meta (self->store, "server_names_sha256", digest, error);
+}
+
+TlGatewayIdentity *
+tl_gateway_identity_open (TlStore *store, TlSecretStore *secrets, const char *const *names, TlClock *clock,
+                          TlRandom *random, GError **error)
+{
+  g_autoptr (TlGatewayIdentity) self = g_new0 (TlGatewayIdentity, 1);
+
+  self->store = store;
+  self->secrets = tl_secret_store_ref (secrets);
+  self->clock = clock;
+  self->random = random;
+  self->names = g_strdupv ((char **) names);
+  if (!load_seal_key (self, error) || !open_cas (self, error) || !open_leaf (self, error))
+    return NULL;
+  return g_steal_pointer (&self);
+}
+
+void
+tl_gateway_identity_free (TlGatewayIdentity *self)
+{
+  if (self == NULL)
+    return;
+  g_clear_pointer (&self->rpc, tl_rpc_identity_unref);
+  g_clear_pointer (&self->bundle, tl_trust_bundle_unref);
+  g_clear_pointer (&self->ca, tl_certificate_authority_unref);
+  g_clear_pointer (&self->seal_key, tl_secret_unref);
+  tl_secret_store_unref (self->secrets);
+  g_strfreev (self->names);
+  g_free (self->id);
+  g_free (self);
+}
+
+const char *
+tl_gateway_identity_id (TlGatewayIdentity *self)
+{
+  return self->id;
+}
+
+TlCertificateAuthority *
+tl_gateway_identity_ca (TlGatewayIdentity *self)
+{
+  return self->ca;
+}
+
+TlTrustBundle *
+tl_gateway_identity_bundle (TlGatewayIdentity *self)
+{
+  return self->bundle;
+}
+
+TlRpcIdentity *
+tl_gateway_identity_rpc (TlGatewayIdentity *self)
+{
+  return self->rpc;
+}
+
+gint64
+tl_gateway_identity_leaf_not_after (TlGatewayIdentity *self)
+{
+  return self->leaf_not_after;
+}
+
+gboolean
+tl_gateway_identity_serves (TlGatewayIdentity *self, const guint8 leaf_sha256[32])
+{
+  return memcmp (leaf_sha256, self->leaf, TL_SHA256_LENGTH) == 0
+         || (self->has_previous && memcmp (leaf_sha256, self->previous_leaf, TL_SHA256_LENGTH) == 0);
+}
+
+gboolean
+tl_gateway_identity_maintain (TlGatewayIdentity *self, GError **error)
+{
+  return !leaf_is_due (self) || issue_leaf (self, error);
+}
+
+GBytes *
+tl_gateway_identity_seal (TlGatewayIdentity *self, const char *request_id, TlPairingKeys *keys)
+{
+  g_autoptr (TlSecret) plain = tl_pairing_keys_serialise (keys);
+  return tl_aead_seal (self->seal_key, self->random, request_id, strlen (request_id), tl_secret_data (plain),
+                       tl_secret_length (plain));
+}
+
+TlPairingKeys *
+tl_gateway_identity_unseal (TlGatewayIdentity *self, const char *request_id, GBytes *sealed, GError **error)
+{
+  g_autoptr (TlSecret) plain = tl_aead_open (self->seal_key, request_id, strlen (request_id), sealed, error);
+  return plain == NULL ? NULL : tl_pairing_keys_parse (plain, error);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tl-gateway.h"
+
+#include <string.h>
+
+#include "base/tl-error.h"
+#include "base/tl-file.h"
+#include "base/tl-log.h"
+#include "crypto/tl-hash.h"
+#include "daemon/tl-admin-service.h"
+#include "daemon/tl-dispatcher.h"
+#include "daemon/tl-node-registry.h"
+#include "daemon/tl-node-service.h"
+#include "daemon/tl-pairing-service.h"
+#include "daemon/tl-wire.h"
+#include "pairing/tl-pairing-link.h"
+
+#define TICK_MS 500
+#define PROBE_TICKS 20 /* health looks at the disk every 10 s; every tick while it is broken */
+
+static void gateway_free (TlGateway *self);
+
+/* ---- start ----------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
+{
+  g_autofree char *secrets_dir = g_build_filename (options->state_dir, "secrets", NULL);
+
+  if (!tl_dir_ensure (options->state_dir, 0700, error))
+    return FALSE;
+  self->store = tl_store_open (options->state_dir, NULL, error);
+  if (self->store == NULL)
+    return FALSE;
+  self->secrets = tl_secret_store_new_file (secrets_dir, options->secrets_key, error);
+  if (self->secrets == NULL)
+    return FALSE;
+  self->identity = tl_gateway_identity_open (self->store, self->secrets,
+                                             (const char *const *) options->config->server_names, self->clock,
+                                             self->random, error);
+  return self->identity != NULL;
+}
+
+static gboolean
+load_admissions (TlGateway *self, GError **error)
+{
+  g_autoptr (TlAdmissions) admissions
+      = tl_store_list_admissions (self->store, tl_clock_wall_ms (self->clock), error);
+
+  if (admissions == NULL)
+    return FALSE;
+  for (guint i = 0; i < admissions->certificates->len; i++)
+    {
+      const TlCertificateRecord *record = g_ptr_array_index (admissions->certificates, i);
+      TlAdmission admission = { .not_after_ms = record->not_after, .ca_generation = record->ca_generation };
+      admission.role = GPOINTER_TO_INT (g_hash_table_lookup (admissions->roles, record->device_id));
+      g_strlcpy (admission.device_id, record->device_id, sizeof admission.device_id);
+      tl_admitted_set_add (self->admitted, record->fingerprint, &admission);
+    }
+  return TRUE;
+}
+
+static gboolean
+listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
+{
+  g_autoptr (GPtrArray) bound = g_ptr_array_new_with_free_func (g_free);
+  char *const *listen = options->config->listen;
+
+  for (guint i = 0; listen[i] != NULL; i++)
+    {
+      guint16 port = 0;
+      const char *colon = strrchr (listen[i], ':');
+      if (!tl_rpc_server_listen_tls (self->server, listen[i], tl_gateway_identity_rpc (self->identity), &port, error))
+        {
+          g_prefix_error (error, "cannot listen on %s: ", listen[i]);
+          return FALSE;
+        }
+      g_ptr_array_add (bound, g_strdup_printf ("%.*s:%u", (int) (colon - listen[i]), listen[i], port));
+    }
+  g_ptr_array_add (bound, NULL);
+  self->listeners = (char **) g_ptr_array_free (g_steal_pointer (&bound), FALSE);
+  return tl_rpc_server_listen_local (self->server, options->admin_socket, options->user ? 0600 : 0660,
+                                     options->user ? NULL : options->config->admin_group, error);
+}
+
+/* What links carry: what is configured; else where we listen, with wildcards replaced by this machine's addresses. */
+static char **
+advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
+{
+  g_autoptr (GPtrArray) out = g_ptr_array_new_with_free_func (g_free);
+
+  if (config->advertise[0] != NULL)
+    return g_strdupv (config->advertise);
+  for (guint i = 0; self->listeners[i] != NULL && out->len < TL_PAIRING_LINK_ADDRESSES_MAX; i++)
+    {
+      const char *text = self->listeners[i];
+      if (g_str_has_prefix (text, "0.0.0.0:") || g_str_has_prefix (text, "[::]:"))
+        {
+          guint16 port = (guint16) g_ascii_strtoull (strrchr (text, ':') + 1, NULL, 10);
+          g_auto (GStrv) guessed = tl_daemon_config_guess_addresses (port, TL_PAIRING_LINK_ADDRESSES_MAX);
+          for (guint j = 0; guessed[j] != NULL && out->len < TL_PAIRING_LINK_ADDRESSES_MAX; j++)
+            if (!g_ptr_array_find_with_equal_func (out, guessed[j], g_str_equal, NULL))
+              g_ptr_array_add (out, g_strdup (guessed[j]));
+        }
+      else
+        g_ptr_array_add (out, g_strdup (text));
+    }
+  g_ptr_array_add (out, NULL);
+  return (char **) g_ptr_array_free (g_steal_pointer (&out), FALSE);
+}
+
+static void
+make_server (TlGateway *self, const TlDaemonConfig *config)
+{
+  TlRpcServerOptions options = {
+    .admitted = self->admitted,
+    .clock = self->clock,
+    .max_strangers = config->limits.strangers,
+    .max_strangers_per_source = config->limits.strangers_per_source,
+    .stranger_lifetime_ms = config->limits.stranger_lifetime_ms,
+    .handshake_timeout_ms = config->limits.handshake_timeout_ms,
+  };
+
+  self->server = tl_rpc_server_new (self->loop, &options);
+  self->health = tl_rpc_health_new ();
+  self->pairing = tl_pairing_service_new (self);
+  self->registry = tl_node_registry_new (self);
+  self->dispatcher = tl_dispatcher_new (self);
+  tl_rpc_health_register (self->health, self->server);
+  tl_pairing_service_register (self->pairing, self->server);
+  tl_node_service_register (self, self->server);
+  tl_admin_service_register (self, self->server);
+}
+
+/* ---- now and then ------------------------------------------------------------------------------------------------------ */
+
+static void
+on_probed (const GError *error, gpointer result, gpointer user_data)
+{
+  TlGateway *self = user_data;
+
+  self->probing = FALSE;
+  tl_rpc_health_set_serving (self->health, error == NULL);
+}
+
+static gboolean
+on_tick (gpointer user_data)
+{
+  TlGateway *self = user_data;
+  gint64 now = tl_clock_wall_ms (self->clock);
+  gboolean writable = tl_store_is_writable (self->store);
+
+  tl_pairing_service_tick (self->pairing, now);
+  tl_dispatcher_tick (self->dispatcher, now);
+  if (!writable)
+    tl_rpc_health_set_serving (self->health, FALSE);
+  if (self->ticks++ % PROBE_TICKS == 0 || !writable)
+    {
+      g_autoptr (GError) error = NULL;
+      if (!self->probing)
+        {
+          self->probing = TRUE;
+          tl_store_probe (self->store, now, on_probed, self);
+        }
+      if (!tl_gateway_identity_maintain (self->identity, &error))
+        tl_log_error (TL_LOG_ERROR, "replacing the server certificate", error);
+    }
+  return G_SOURCE_CONTINUE;
+}
+
+TlGateway *
+tl_gateway_open (const TlGatewayOptions *options, GError **error)
+{
+  TlGateway *self = g_new0 (TlGateway, 1);
+
+  self->clock = tl_clock_system ();
+  self->random = tl_random_system ();
+  self->state_dir = g_strdup (options->state_dir);
+  self->admitted = tl_admitted_set_new ();
+  self->seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->config = options->config;
+  self->started_ms = tl_clock_wall_ms (self->clock);
+  if (!open_state (self, options, error) || !load_admissions (self, error))
+    {
+      gateway_free (self);
+      return NULL;
+    }
+  self->loop = tl_rpc_loop_new (NULL);
+  make_server (self, options->config);
+  if (!listen_all (self, options, error) || !tl_node_registry_load (self->registry, error)
+      || !tl_dispatcher_load (self->dispatcher, error) || !tl_rpc_server_start (self->server, error))
+    {
+      gateway_free (self);
+      return NULL;
+    }
+  self->advertised = advertised_addresses (self, options->config);
+  tl_rpc_health_set_serving (self->health, TRUE);
+  self->tick_source = g_timeout_add (TICK_MS, on_tick, self);
+  return self;
+}
+
+/* ---- stop ------------------------------------------------------------------------------------------------------------ */
+
+static void
+gateway_free (TlGateway *self)
+{
+  g_clear_handle_id (&self->tick_source, g_source_remove);
+  if (self->store != NULL)
+    tl_store_close (g_steal_pointer (&self->store));
+  g_clear_pointer (&self->server, tl_rpc_server_unref);
+  g_clear_pointer (&self->pairing, tl_pairing_service_free);
+  g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
+  g_clear_pointer (&self->registry, tl_node_registry_free);
+  g_clear_pointer (&self->health, tl_rpc_health_free);
+  g_clear_pointer (&self->loop, tl_rpc_loop_unref);
+  g_clear_pointer (&self->identity, tl_gateway_identity_free);
+  g_clear_pointer (&self->secrets, tl_secret_store_unref);
+  g_clear_pointer (&self->admitted, tl_admitted_set_unref);
+  g_clear_pointer (&self->seen, g_hash_table_unref);
+  g_strfreev (self->listeners);
+  g_strfreev (self->advertised);
+  g_free (self->state_dir);
+  g_free (self);
+}
+
+static void
+on_server_down (gpointer data, gpointer user_data)
+{
+  *(gboolean *) user_data = TRUE;
+}
+
+void
+tl_gateway_close (TlGateway *self, guint grace_ms)
+{
+  gboolean down = FALSE;
+
+  g_clear_handle_id (&self->tick_source, g_source_remove);
+  tl_rpc_health_set_serving (self->health, FALSE);
+  tl_rpc_server_shutdown (self->server, grace_ms, on_server_down, &down);
+  while (!down)
+    g_main_context_iteration (NULL, TRUE);
+  gateway_free (self);
+}
+
+/* ---- certificates and revocation --------------------------------------------------------------------------------------- */
+
+static void
+on_certificate_used (const GError *error, gpointer result, gpointer user_data)
+{
+  TlGateway *self = user_data;
+  const GPtrArray *ended = result;
+
+  if (error != NULL)
+    {
+      tl_log_error (TL_LOG_WARNING, "recording the use of a certificate", error);
+      return;
+    }
+  for (guint i = 0; i < ended->len; i++)
+    {
+      tl_admitted_set_remove (self->admitted, g_ptr_array_index (ended, i));
+      g_hash_table_remove (self->seen, g_ptr_array_index (ended, i));
+      tl_rpc_server_drop_fingerprint (self->server, g_ptr_array_index (ended, i), NULL, NULL);
+    }
+}
+
+void
+tl_gateway_certificate_seen (TlGateway *self, const char *fingerprint)
+{
+  /* Remembered for this run; the store knows it for ever. */
+  if (g_hash_table_add (self->seen, g_strdup (fingerprint)))
+    tl_store_certificate_used (self->store, fingerprint, tl_clock_wall_ms (self->clock), on_certificate_used, self);
+}
+
+typedef struct
+{
+  TlGateway *gateway;
+  TlGatewayRevoked revoked;
+  gpointer user_data;
+  gint64 started_us;
+} RevokeWait;
+
+static void
+on_revocation_committed (const GError *error, gpointer result, gpointer user_data)
+{
+  RevokeWait *wait = user_data;
+  TlGateway *self = wait->gateway;
+  const TlRevocation *stored = result;
+  TlGatewayRevocation revocation = { 0 };
+
+  if (error == NULL)
+    {
+      const char *device_id = stored->device->device_id;
+      revocation.device = stored->device;
+      revocation.already = stored->already;
+      revocation.requests = stored->requests->len;
+      revocation.certificates = tl_admitted_set_remove_device (self->admitted, device_id);
+      tl_node_registry_device_revoked (self->registry, device_id);
+      tl_rpc_server_drop_device (self->server, device_id, &revocation.calls, &revocation.connections);
+      tl_dispatcher_requests_failed (self->dispatcher, stored->requests);
+      revocation.duration_us = tl_clock_monotonic_us (self->clock) - wait->started_us;
+      if (!stored->already)
+        tl_log (TL_LOG_NOTICE, "device revoked", "device_id", device_id, "name", stored->device->name, "by",
+                stored->device->revoked_by, NULL);
+    }
+  wait->revoked (error == NULL ? &revocation : NULL, error, wait->user_data);
+  g_free (wait);
+}
+
+void
+tl_gateway_revoke_device (TlGateway *self, const char *device_id, const char *actor, const char *reason,
+                          TlGatewayRevoked revoked, gpointer user_data)
+{
+  RevokeWait *wait = g_new0 (RevokeWait, 1);
+
+  wait->gateway = self;
+  wait->revoked = revoked;
+  wait->user_data = user_data;
+  wait->started_us = tl_clock_monotonic_us (self->clock);
+  tl_store_revoke_device (self->store, device_id, actor, reason, tl_clock_wall_ms (self->clock), on_revocation_committed, wait);
+}
+
+GPtrArray *
+tl_gateway_fill_cas (TlGateway *self, Twinlatch__V1__CaCertificate *messages)
+{
+  TlTrustBundle *bundle = tl_gateway_identity_bundle (self->identity);
+  GPtrArray *owned = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < tl_trust_bundle_size (bundle); i++)
+    {
+      X509 *certificate = tl_trust_bundle_get (bundle, i);
+      g_autoptr (GBytes) der = tl_certificate_to_der (certificate);
+      gsize length = 0;
+      char *fingerprint = tl_certificate_fingerprint (certificate);
+      guint8 *copy = g_memdup2 (g_bytes_get_data (der, &length), g_bytes_get_size (der));
+
+      g_ptr_array_add (owned, fingerprint);
+      g_ptr_array_add (owned, copy);
+      twinlatch__v1__ca_certificate__init (&messages[i]);
+      messages[i].generation = tl_trust_bundle_generation (bundle, i);
+      messages[i].certificate_der = tl_wire_bytes (copy, length);
+      messages[i].not_after_unix_ms = tl_certificate_not_after_ms (certificate);
+      messages[i].fingerprint = fingerprint;
+      messages[i].signs_now = i == 0;
+    }
+  return owned;
+}

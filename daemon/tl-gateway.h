@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/tl-clock.h"
+#include "daemon/tl-daemon-config.h"
+#include "daemon/tl-gateway-identity.h"
+#include "identity/tl-admitted-set.h"
+#include "rpc/tl-rpc-health.h"
+#include "rpc/tl-rpc.h"
+#include "twinlatch/v1/common.pb-c.h"
+
+G_BEGIN_DECLS
+
+typedef struct _TlPairingService TlPairingService;
+typedef struct _TlNodeRegistry TlNodeRegistry;
+typedef struct _TlDispatcher TlDispatcher;
+
+/*
+ * TlGateway: what the services of one daemon share. Built by tl_gateway_open(), taken down by tl_gateway_close(); services borrow it and do
+ * not outlive it. Everything in it is used on the main thread.
+ */
+typedef struct
+{
+  TlDaemonConfig *config;
+  TlClock *clock;
+  TlRandom *random;
+  TlStore *store;
+  TlSecretStore *secrets;
+  TlGatewayIdentity *identity;
+  TlAdmittedSet *admitted;
+  GHashTable *seen;  /* fingerprints whose first use was recorded in this run */
+  TlRpcLoop *loop;
+  TlRpcServer *server;
+  TlRpcHealth *health;
+  TlPairingService *pairing;
+  TlNodeRegistry *registry;
+  TlDispatcher *dispatcher;
+  char *state_dir;
+  char **listeners;  /* "127.0.0.1:40123", as bound */
+  char **advertised; /* host:port for links */
+  gint64 started_ms;
+  guint tick_source;
+  guint ticks;
+  gboolean probing;  /* a store probe is under way */
+} TlGateway;
+
+typedef struct
+{
+  TlDaemonConfig *config;   /* taken over on success */
+  const char *state_dir;
+  const char *admin_socket;
+  gboolean user;            /* admin socket 0600 without a group */
+  TlSecret *secrets_key;    /* 32 bytes from a systemd credential, or NULL */
+} TlGatewayOptions;
+
+/* Opens state, binds, starts serving. Nothing is left behind on failure. Errors: READ_ONLY, NEWER_VERSION, CORRUPT, IN_USE, ... */
+TlGateway *tl_gateway_open (const TlGatewayOptions *options, GError **error);
+/* Refuses new calls, lets those under way end for grace_ms, closes the store. Iterates the main context. */
+void tl_gateway_close (TlGateway *gateway, guint grace_ms);
+
+/* A device's certificate takes part in a call for the first time: durable mark, the old ones end (PROTOCOL 4.3). */
+void tl_gateway_certificate_seen (TlGateway *gateway, const char *fingerprint);
+
+/* What a revocation did (PROTOCOL 4.4). Borrowed during the callback. */
+typedef struct
+{
+  const TlDeviceRecord *device;
+  gboolean already;
+  guint certificates, calls, connections, requests;
+  gint64 duration_us; /* from the request to the last closed connection */
+} TlGatewayRevocation;
+typedef void (*TlGatewayRevoked) (const TlGatewayRevocation *revocation, const GError *error, gpointer user_data);
+
+/* PROTOCOL 4.4 over the gRPC transport: durable first, then out of the admitted set, calls, sockets, requests. device_id: exact. */
+void tl_gateway_revoke_device (TlGateway *gateway, const char *device_id, const char *actor, const char *reason,
+                               TlGatewayRevoked revoked, gpointer user_data);
+
+/* Fills one message a CA generation (tl_trust_bundle_size() of them); what they borrow lives in the returned array. */
+GPtrArray *tl_gateway_fill_cas (TlGateway *gateway, Twinlatch__V1__CaCertificate *messages);
+
+G_END_DECLS

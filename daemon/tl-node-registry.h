@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "daemon/tl-event-stream.h"
+#include "daemon/tl-gateway.h"
+#include "twinlatch/v1/admin.pb-c.h"
+#include "twinlatch/v1/node.pb-c.h"
+
+G_BEGIN_DECLS
+
+/*
+ * TlNodeRegistry: which nodes there are, what they announce, and which are connected (PROTOCOL 4). Presence is memory; it is written when it
+ * changes meaning. Thread: main.
+ */
+#define TL_NODE_MAX_CAPABILITIES 128
+#define TL_NODE_MAX_TEXT 64           /* platform, version */
+#define TL_NODE_MAX_DESCRIPTION 240
+#define TL_NODE_MAX_SCHEMA 4096
+
+typedef struct
+{
+  char *device_id;
+  char *name;
+  Twinlatch__V1__RegisterNodeRequest *registration; /* NULL: never registered */
+  TlEventStream *stream;                            /* NULL: not connected */
+  TlRpcCall *call;                                  /* of the stream */
+  char *address;
+  gint64 registered_at, connected_at, last_seen_at;
+  guint64 latest_seq, acknowledged_seq;
+  gboolean revoked;
+  TlGateway *gateway;
+} TlNode;
+
+TlNodeRegistry *tl_node_registry_new (TlGateway *gateway);
+void tl_node_registry_free (TlNodeRegistry *registry);
+/* Start-up, sync: what the store knows. */
+gboolean tl_node_registry_load (TlNodeRegistry *registry, GError **error);
+
+/* NULL: no such device. */
+TlNode *tl_node_registry_lookup (TlNodeRegistry *registry, const char *device_id);
+/* Every node, by device id. Borrowed pointers in a new array (g_ptr_array_unref). */
+GPtrArray *tl_node_registry_list (TlNodeRegistry *registry);
+guint tl_node_registry_count_connected (TlNodeRegistry *registry);
+const Twinlatch__V1__CapabilityDescriptor *tl_node_find_capability (const TlNode *node, const char *name);
+gboolean tl_node_is_connected (const TlNode *node);
+
+/* Paired (again): the node exists from now on. */
+void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *device_id, const char *name);
+/* Revoked: the stream ends. */
+void tl_node_registry_device_revoked (TlNodeRegistry *registry, const char *device_id);
+/* NULL on success, else an error for the caller: INVALID_ARGUMENT naming what is malformed. Takes nothing over. */
+GError *tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRequest *request);
+/* Replaces what the node announced. */
+TlNode *tl_node_registry_registered (TlNodeRegistry *registry, const char *device_id,
+                                     const Twinlatch__V1__RegisterNodeRequest *request, const char *address);
+/* A stream opened; the one before it ends (the newest wins). */
+void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlRpcCall *call);
+void tl_node_registry_detach (TlNodeRegistry *registry, TlNode *node);
+/* A committed event: pushed when the node is connected. */
+void tl_node_registry_push (TlNodeRegistry *registry, const char *device_id, const TlEventRecord *event);
+
+/* AdminService: fills a message that borrows from the node; free with tl_node_wire_clear(). */
+void tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node);
+void tl_node_wire_clear (Twinlatch__V1__Node *message);
+/* WatchNodes streams. */
+void tl_node_registry_watch (TlNodeRegistry *registry, TlRpcCall *call);
+void tl_node_registry_unwatch (TlNodeRegistry *registry, TlRpcCall *call);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlNodeRegistry, tl_node_registry_free)
+
+G_END_DECLS

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "daemon/store/tl-records.h"
+#include "twinlatch/v1/admin.pb-c.h"
+#include "twinlatch/v1/node.pb-c.h"
+#include "twinlatch/v1/pairing.pb-c.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Store records to protobuf messages: the messages borrow from the records and live no longer. Thread: any.
+ */
+
+/* NULL to protobuf-c's empty string. */
+char *tl_wire_string (const char *text);
+ProtobufCBinaryData tl_wire_bytes (const void *data, gsize length);
+ProtobufCBinaryData tl_wire_gbytes (GBytes *bytes);
+
+Twinlatch__V1__Role tl_wire_role (TlRole role);
+/* Unspecified is node; FALSE for numbers that this version does not know. */
+gboolean tl_wire_role_from (Twinlatch__V1__Role wire, TlRole *role);
+Twinlatch__V1__ClientKind tl_wire_client_kind (TlClientKind kind);
+gboolean tl_wire_client_kind_from (Twinlatch__V1__ClientKind wire, TlClientKind *kind);
+Twinlatch__V1__PairingState tl_wire_pairing_state (TlPairingState state);
+
+void tl_wire_code (Twinlatch__V1__PairingCode *message, const TlCodeRecord *record);
+void tl_wire_pairing (Twinlatch__V1__PairingRequest *message, const TlPairingRecord *record, char **fingerprint);
+/* certificates: the array and its messages are allocated; free with tl_wire_device_clear(). */
+void tl_wire_device (Twinlatch__V1__Device *message, const TlDeviceRecord *record);
+void tl_wire_device_clear (Twinlatch__V1__Device *message);
+void tl_wire_event (Twinlatch__V1__Event *message, const TlEventRecord *record);
+
+G_END_DECLS
