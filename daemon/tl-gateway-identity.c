@@ -11,6 +11,9 @@
 
 #define SEAL_KEY_LENGTH 32
 #define META_GATEWAY_ID "gateway_id"
+#define SERVER_LEAF_NAME "server-leaf"
+
+typedef struct _NewLeaf NewLeaf;
 
 struct _TlGatewayIdentity
 {
@@ -27,6 +30,7 @@ struct _TlGatewayIdentity
   gint64 leaf_not_before, leaf_not_after;
   guint8 leaf[TL_SHA256_LENGTH], previous_leaf[TL_SHA256_LENGTH];
   gboolean has_previous;
+  NewLeaf *replacing; /* being stored; NULL otherwise */
 };
 
 static TlSecret *
@@ -179,30 +183,57 @@ serve_leaf (TlGatewayIdentity *self, X509 *leaf, const TlSecret *key_pem, GError
   return TRUE;
 }
 
-static gboolean
-issue_leaf (TlGatewayIdentity *self, GError **error)
+/* A new leaf on its way into service: it is stored before it is shown to anybody. */
+struct _NewLeaf
 {
-  gint64 now = tl_clock_wall_ms (self->clock);
+  X509 *leaf;
+  TlSecret *key_pem;
+  TlSecret *stored; /* key, then leaf, PEM */
+};
+
+static void
+new_leaf_free (NewLeaf *new_leaf)
+{
+  X509_free (new_leaf->leaf);
+  g_clear_pointer (&new_leaf->key_pem, tl_secret_unref);
+  g_clear_pointer (&new_leaf->stored, tl_secret_unref);
+  g_free (new_leaf);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NewLeaf, new_leaf_free)
+
+static NewLeaf *
+make_leaf (TlGatewayIdentity *self, GError **error)
+{
+  g_autoptr (NewLeaf) new_leaf = g_new0 (NewLeaf, 1);
   g_autoptr (EVP_PKEY) key = tl_p256_generate (error);
-  g_autoptr (X509) leaf = NULL;
-  g_autoptr (TlSecret) key_pem = NULL, stored = NULL;
   g_autofree char *leaf_pem = NULL;
   gsize key_length, leaf_length;
 
-  if (key == NULL || (key_pem = tl_p256_to_pem (key, error)) == NULL)
-    return FALSE;
-  leaf = tl_certificate_authority_issue_server (self->ca, key, (const char *const *) self->names, now,
-                                                TL_SERVER_LEAF_LIFETIME_MS, self->random, error);
-  if (leaf == NULL)
-    return FALSE;
-  leaf_pem = tl_certificate_to_pem (leaf);
-  key_length = tl_secret_length (key_pem);
+  if (key == NULL || (new_leaf->key_pem = tl_p256_to_pem (key, error)) == NULL)
+    return NULL;
+  new_leaf->leaf = tl_certificate_authority_issue_server (self->ca, key, (const char *const *) self->names,
+                                                          tl_clock_wall_ms (self->clock), TL_SERVER_LEAF_LIFETIME_MS,
+                                                          self->random, error);
+  if (new_leaf->leaf == NULL)
+    return NULL;
+  leaf_pem = tl_certificate_to_pem (new_leaf->leaf);
+  key_length = tl_secret_length (new_leaf->key_pem);
   leaf_length = strlen (leaf_pem);
-  stored = tl_secret_new (key_length + leaf_length);
-  memcpy (tl_secret_data_mut (stored), tl_secret_data (key_pem), key_length);
-  memcpy (tl_secret_data_mut (stored) + key_length, leaf_pem, leaf_length);
-  return tl_secret_store_store_sync (self->secrets, "server-leaf", stored, error)
-         && serve_leaf (self, leaf, key_pem, error);
+  new_leaf->stored = tl_secret_new (key_length + leaf_length);
+  memcpy (tl_secret_data_mut (new_leaf->stored), tl_secret_data (new_leaf->key_pem), key_length);
+  memcpy (tl_secret_data_mut (new_leaf->stored) + key_length, leaf_pem, leaf_length);
+  return g_steal_pointer (&new_leaf);
+}
+
+/* Start-up: blocks. */
+static gboolean
+issue_leaf (TlGatewayIdentity *self, GError **error)
+{
+  g_autoptr (NewLeaf) new_leaf = make_leaf (self, error);
+
+  return new_leaf != NULL && tl_secret_store_store_sync (self->secrets, SERVER_LEAF_NAME, new_leaf->stored, error)
+         && serve_leaf (self, new_leaf->leaf, new_leaf->key_pem, error);
 }
 
 static gboolean
@@ -247,7 +278,7 @@ static gboolean
 open_leaf (TlGatewayIdentity *self, GError **error)
 {
   g_autoptr (GError) local = NULL;
-  g_autoptr (TlSecret) stored = lookup_optional (self->secrets, "server-leaf", &local);
+  g_autoptr (TlSecret) stored = lookup_optional (self->secrets, SERVER_LEAF_NAME, &local);
   g_autofree char *digest = names_digest (self);
   g_autofree char *before = tl_store_get_meta (self->store, "server_names_sha256", NULL);
 
@@ -287,6 +318,8 @@ tl_gateway_identity_free (TlGatewayIdentity *self)
 {
   if (self == NULL)
     return;
+  while (self->replacing != NULL)
+    g_main_context_iteration (NULL, TRUE);
   g_clear_pointer (&self->rpc, tl_rpc_identity_unref);
   g_clear_pointer (&self->bundle, tl_trust_bundle_unref);
   g_clear_pointer (&self->ca, tl_certificate_authority_unref);
@@ -334,10 +367,32 @@ tl_gateway_identity_serves (TlGatewayIdentity *self, const guint8 leaf_sha256[32
          || (self->has_previous && memcmp (leaf_sha256, self->previous_leaf, TL_SHA256_LENGTH) == 0);
 }
 
-gboolean
-tl_gateway_identity_maintain (TlGatewayIdentity *self, GError **error)
+static void
+on_leaf_stored (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  return !leaf_is_due (self) || issue_leaf (self, error);
+  TlGatewayIdentity *self = user_data;
+  g_autoptr (NewLeaf) new_leaf = g_steal_pointer (&self->replacing);
+  g_autoptr (GError) error = NULL;
+
+  if (!tl_secret_store_store_finish (self->secrets, result, &error)
+      || !serve_leaf (self, new_leaf->leaf, new_leaf->key_pem, &error))
+    tl_log_error (TL_LOG_ERROR, "replacing the server certificate", error);
+  else
+    tl_log (TL_LOG_NOTICE, "the server certificate was replaced", NULL);
+}
+
+void
+tl_gateway_identity_maintain (TlGatewayIdentity *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->replacing != NULL || !leaf_is_due (self))
+    return;
+  self->replacing = make_leaf (self, &error);
+  if (self->replacing == NULL)
+    tl_log_error (TL_LOG_ERROR, "making a new server certificate", error);
+  else
+    tl_secret_store_store_async (self->secrets, SERVER_LEAF_NAME, self->replacing->stored, NULL, on_leaf_stored, self);
 }
 
 GBytes *

@@ -21,6 +21,7 @@ typedef struct _TlGatewayIdentity TlGatewayIdentity;
  * is made anew over it. names: extra SANs for the server leaf. */
 TlGatewayIdentity *tl_gateway_identity_open (TlStore *store, TlSecretStore *secrets, const char *const *names,
                                              TlClock *clock, TlRandom *random, GError **error);
+/* Waits for a replacement under way (iterates the main context). */
 void tl_gateway_identity_free (TlGatewayIdentity *identity);
 
 const char *tl_gateway_identity_id (TlGatewayIdentity *identity);
@@ -30,8 +31,9 @@ TlRpcIdentity *tl_gateway_identity_rpc (TlGatewayIdentity *identity);
 gint64 tl_gateway_identity_leaf_not_after (TlGatewayIdentity *identity);
 /* TRUE for the SHA-256 of a leaf that is served now or was just replaced (PROTOCOL 3.3). */
 gboolean tl_gateway_identity_serves (TlGatewayIdentity *identity, const guint8 leaf_sha256[32]);
-/* Replaces the server leaf when two thirds of its life are over; cheap otherwise. Call now and then. */
-gboolean tl_gateway_identity_maintain (TlGatewayIdentity *identity, GError **error);
+/* Starts replacing the server leaf when two thirds of its life are over (stored first, then served; open connections stay); cheap
+ * otherwise. Call now and then; failures are logged and tried again. */
+void tl_gateway_identity_maintain (TlGatewayIdentity *identity);
 
 /* TlPairingKeys <-> what the store keeps; associated data is the request id. */
 GBytes *tl_gateway_identity_seal (TlGatewayIdentity *identity, const char *request_id, TlPairingKeys *keys);

@@ -156,14 +156,12 @@ on_tick (gpointer user_data)
     tl_rpc_health_set_serving (self->health, FALSE);
   if (self->ticks++ % PROBE_TICKS == 0 || !writable)
     {
-      g_autoptr (GError) error = NULL;
       if (!self->probing)
         {
           self->probing = TRUE;
           tl_store_probe (self->store, now, on_probed, self);
         }
-      if (!tl_gateway_identity_maintain (self->identity, &error))
-        tl_log_error (TL_LOG_ERROR, "replacing the server certificate", error);
+      tl_gateway_identity_maintain (self->identity);
     }
   return G_SOURCE_CONTINUE;
 }

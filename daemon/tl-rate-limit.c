@@ -3,19 +3,44 @@
 
 #define WINDOW_US (G_GINT64_CONSTANT (60) * G_USEC_PER_SEC)
 
+/* The times of the last `limit` events: the next is allowed when the oldest of them is a window ago. Exact, where counting by the minute
+ * would let almost twice the limit through around a minute's end. */
 typedef struct
 {
-  gint64 window; /* number of the minute that `current` counts */
-  guint current, previous;
-} Counter;
+  guint limit, count, next;
+  gint64 times[];
+} Ring;
 
 struct _TlRateLimit
 {
-  guint per_source, overall;
-  Counter all;
-  GHashTable *sources; /* char* -> Counter* */
-  gint64 swept;        /* window of the last sweep */
+  guint per_source;
+  Ring *all;
+  GHashTable *sources; /* char* -> Ring* */
+  gint64 swept_us;
 };
+
+static Ring *
+ring_new (guint limit)
+{
+  Ring *ring = g_malloc0 (sizeof (Ring) + limit * sizeof (gint64));
+
+  ring->limit = limit;
+  return ring;
+}
+
+static gboolean
+ring_allows (const Ring *ring, gint64 now_us)
+{
+  return ring->count < ring->limit || now_us - ring->times[ring->next] >= WINDOW_US;
+}
+
+static void
+ring_add (Ring *ring, gint64 now_us)
+{
+  ring->times[ring->next] = now_us;
+  ring->next = (ring->next + 1) % ring->limit;
+  ring->count = MIN (ring->count + 1, ring->limit);
+}
 
 TlRateLimit *
 tl_rate_limit_new (guint per_minute_per_source, guint per_minute)
@@ -23,7 +48,7 @@ tl_rate_limit_new (guint per_minute_per_source, guint per_minute)
   TlRateLimit *self = g_new0 (TlRateLimit, 1);
 
   self->per_source = per_minute_per_source;
-  self->overall = per_minute;
+  self->all = ring_new (per_minute);
   self->sources = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   return self;
 }
@@ -34,64 +59,42 @@ tl_rate_limit_free (TlRateLimit *self)
   if (self == NULL)
     return;
   g_hash_table_unref (self->sources);
+  g_free (self->all);
   g_free (self);
-}
-
-static void
-counter_roll (Counter *counter, gint64 window)
-{
-  if (counter->window == window)
-    return;
-  counter->previous = counter->window == window - 1 ? counter->current : 0;
-  counter->current = 0;
-  counter->window = window;
-}
-
-/* The last minute counts by the share of it that still lies within 60 s. Rounded up: never more than the limit in any 60 s of an even
- * stream, and at most one less than it in a burst. */
-static gboolean
-counter_allows (const Counter *counter, guint limit, gint64 now_us)
-{
-  gint64 left = WINDOW_US - now_us % WINDOW_US;
-  guint64 carried = ((guint64) counter->previous * (guint64) left + WINDOW_US - 1) / WINDOW_US;
-  return counter->current + carried < limit;
 }
 
 static gboolean
 is_stale (gpointer key, gpointer value, gpointer user_data)
 {
-  const Counter *counter = value;
-  return counter->window < *(gint64 *) user_data - 1;
+  const Ring *ring = value;
+  guint newest = (ring->next + ring->limit - 1) % ring->limit;
+  return *(gint64 *) user_data - ring->times[newest] >= WINDOW_US;
 }
 
 gboolean
 tl_rate_limit_take (TlRateLimit *self, const char *source, gint64 now_us)
 {
-  gint64 window = now_us / WINDOW_US;
-  Counter *counter;
+  Ring *ring;
 
-  if (self->swept != window)
+  if (now_us - self->swept_us >= WINDOW_US)
     {
-      g_hash_table_foreach_remove (self->sources, is_stale, &window);
-      self->swept = window;
+      g_hash_table_foreach_remove (self->sources, is_stale, &now_us);
+      self->swept_us = now_us;
     }
-  counter_roll (&self->all, window);
-  if (!counter_allows (&self->all, self->overall, now_us))
+  if (!ring_allows (self->all, now_us))
     return FALSE;
-  counter = g_hash_table_lookup (self->sources, source);
-  if (counter == NULL)
+  ring = g_hash_table_lookup (self->sources, source);
+  if (ring == NULL)
     {
       if (g_hash_table_size (self->sources) >= TL_RATE_LIMIT_MAX_SOURCES)
         return FALSE;
-      counter = g_new0 (Counter, 1);
-      counter->window = window;
-      g_hash_table_insert (self->sources, g_strdup (source), counter);
+      ring = ring_new (self->per_source);
+      g_hash_table_insert (self->sources, g_strdup (source), ring);
     }
-  counter_roll (counter, window);
-  if (!counter_allows (counter, self->per_source, now_us))
+  if (!ring_allows (ring, now_us))
     return FALSE;
-  counter->current++;
-  self->all.current++;
+  ring_add (ring, now_us);
+  ring_add (self->all, now_us);
   return TRUE;
 }
 

@@ -41,5 +41,6 @@ guint tl_session_table_size (TlSessionTable *table);
 void tl_open_session_free (TlOpenSession *entry);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlOpenSession, tl_open_session_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlSessionTable, tl_session_table_free)
 
 G_END_DECLS
