@@ -18,8 +18,8 @@
 #include "daemon/tl-instance-lock.h"
 #include "tl-config-build.h"
 
-#define SHUTDOWN_GRACE_MS 5000
-#define CREDENTIAL_NAME "twinlatch-secrets-key"
+#define SHUTDOWN_GRACE_MS  5000
+#define CREDENTIAL_NAME    "twinlatch-secrets-key"
 #define SECRETS_KEY_LENGTH 32
 
 typedef struct
@@ -83,8 +83,8 @@ load_credential (TlSecret **key, GError **error)
     }
   if (g_bytes_get_size (bytes) != SECRETS_KEY_LENGTH)
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, _ ("credential '%s' has to be %d random bytes"), CREDENTIAL_NAME,
-                   SECRETS_KEY_LENGTH);
+      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, _ ("credential '%s' has to be %d random bytes"),
+                   CREDENTIAL_NAME, SECRETS_KEY_LENGTH);
       return FALSE;
     }
   *key = tl_secret_new_copy (g_bytes_get_data (bytes, NULL), SECRETS_KEY_LENGTH);
@@ -100,8 +100,8 @@ print_ready (TlGateway *gateway, const char *socket)
 
   for (guint i = 0; gateway->listeners[i] != NULL; i++)
     json_array_append_new (grpc, json_string (gateway->listeners[i]));
-  line = json_pack ("{s:b, s:s, s:i, s:O, s:s}", "ready", 1, "gateway_id", tl_gateway_identity_id (gateway->identity), "pid",
-                    (int) getpid (), "grpc", grpc, "admin_socket", socket);
+  line = json_pack ("{s:b, s:s, s:i, s:O, s:s}", "ready", 1, "gateway_id", tl_gateway_identity_id (gateway->identity),
+                    "pid", (int)getpid (), "grpc", grpc, "admin_socket", socket);
   text = tl_json_to_string (line);
   printf ("%s\n", text);
   fflush (stdout);
@@ -131,9 +131,10 @@ serve (TlGateway *gateway)
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);
   if (sd_watchdog_enabled (0, &watchdog_us) > 0 && watchdog_us >= 2000)
-    g_timeout_add ((guint) (watchdog_us / 2000), on_watchdog, NULL);
+    g_timeout_add ((guint)(watchdog_us / 2000), on_watchdog, NULL);
   sd_notifyf (0, "READY=1\nSTATUS=gateway %s on %s", tl_gateway_identity_id (gateway->identity), listeners);
-  tl_log (TL_LOG_NOTICE, "gateway is ready", "gateway_id", tl_gateway_identity_id (gateway->identity), "grpc", listeners, NULL);
+  tl_log (TL_LOG_NOTICE, "gateway is ready", "gateway_id", tl_gateway_identity_id (gateway->identity), "grpc",
+          listeners, NULL);
   g_main_loop_run (loop);
   sd_notify (0, "STOPPING=1");
   tl_log (TL_LOG_NOTICE, "gateway is stopping", NULL);
@@ -142,14 +143,15 @@ serve (TlGateway *gateway)
 static gboolean
 run (const Options *options, TlDaemonConfig *config, GError **error)
 {
-  g_autofree char *state_dir
-      = options->state_dir != NULL ? g_canonicalize_filename (options->state_dir, NULL) : tl_paths_state_dir (options->user);
-  g_autofree char *socket
-      = options->socket != NULL ? g_canonicalize_filename (options->socket, NULL) : tl_paths_admin_socket (options->user);
+  g_autofree char *state_dir = options->state_dir != NULL ? g_canonicalize_filename (options->state_dir, NULL)
+                                                          : tl_paths_state_dir (options->user);
+  g_autofree char *socket = options->socket != NULL ? g_canonicalize_filename (options->socket, NULL)
+                                                    : tl_paths_admin_socket (options->user);
   g_autofree char *socket_dir = g_path_get_dirname (socket);
   g_autoptr (TlInstanceLock) lock = NULL;
   g_autoptr (TlSecret) key = NULL;
-  TlGatewayOptions gateway_options = { .config = config, .state_dir = state_dir, .admin_socket = socket, .user = options->user };
+  TlGatewayOptions gateway_options
+      = { .config = config, .state_dir = state_dir, .admin_socket = socket, .user = options->user };
   TlGateway *gateway;
 
   if (!tl_dir_ensure (state_dir, 0700, error) || !tl_dir_ensure (socket_dir, options->user ? 0700 : 0750, error))

@@ -55,7 +55,7 @@ void
 tl_admin_on_list_devices (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__ListDevicesRequest *request = (const Twinlatch__V1__ListDevicesRequest *) message;
+  const Twinlatch__V1__ListDevicesRequest *request = (const Twinlatch__V1__ListDevicesRequest *)message;
   TlAdminWait *wait = tl_admin_wait_new (gateway, call);
   const char *token;
   guint states = 0;
@@ -66,7 +66,7 @@ tl_admin_on_list_devices (TlRpcCall *call, const ProtobufCMessage *message, gpoi
     if (request->states[i] >= 1 && request->states[i] <= TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_REMOVED)
       states |= 1u << (request->states[i] - 1);
   wait->limit = tl_admin_page (request->page, &token);
-  tl_store_list_devices (gateway->store, states, any ? -1 : (int) role, token, wait->limit, on_devices, wait);
+  tl_store_list_devices (gateway->store, states, any ? -1 : (int)role, token, wait->limit, on_devices, wait);
 }
 
 static void
@@ -102,11 +102,12 @@ void
 tl_admin_on_get_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  tl_store_find_device (gateway->store, ((const Twinlatch__V1__GetDeviceRequest *) message)->device, on_device,
+  tl_store_find_device (gateway->store, ((const Twinlatch__V1__GetDeviceRequest *)message)->device, on_device,
                         tl_admin_wait_new (gateway, call));
 }
 
-/* ---- revoke ---------------------------------------------------------------------------------------------------------- */
+/* ---- revoke
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void
 on_revoked (const TlGatewayRevocation *revocation, const GError *error, gpointer user_data)
@@ -127,7 +128,7 @@ on_revoked (const TlGatewayRevocation *revocation, const GError *error, gpointer
   answer.calls_cancelled = revocation->calls;
   answer.connections_closed = revocation->connections;
   answer.requests_failed = revocation->requests;
-  answer.duration_ms = (guint32) (revocation->duration_us / 1000);
+  answer.duration_ms = (guint32)(revocation->duration_us / 1000);
   tl_rpc_call_reply (wait->call, &answer.base);
   tl_wire_device_clear (&device);
 }
@@ -144,15 +145,15 @@ on_device_to_revoke (const GError *error, gpointer result, gpointer user_data)
       tl_admin_wait_free (wait);
       return;
     }
-  tl_gateway_revoke_device (wait->gateway, record->device_id, tl_rpc_call_peer (wait->call)->actor, wait->text, on_revoked,
-                            wait);
+  tl_gateway_revoke_device (wait->gateway, record->device_id, tl_rpc_call_peer (wait->call)->actor, wait->text,
+                            on_revoked, wait);
 }
 
 void
 tl_admin_on_revoke_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__RevokeDeviceRequest *request = (const Twinlatch__V1__RevokeDeviceRequest *) message;
+  const Twinlatch__V1__RevokeDeviceRequest *request = (const Twinlatch__V1__RevokeDeviceRequest *)message;
   TlAdminWait *wait;
 
   if (strlen (request->reason) > TL_PAIRING_REASON_MAX || !g_utf8_validate (request->reason, -1, NULL))

@@ -17,7 +17,7 @@ void
 tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__ListNodesRequest *request = (const Twinlatch__V1__ListNodesRequest *) message;
+  const Twinlatch__V1__ListNodesRequest *request = (const Twinlatch__V1__ListNodesRequest *)message;
   Twinlatch__V1__ListNodesResponse answer = TWINLATCH__V1__LIST_NODES_RESPONSE__INIT;
   g_autoptr (GPtrArray) nodes = tl_node_registry_list (gateway->registry);
   const char *token;
@@ -49,13 +49,13 @@ tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpoint
 void
 tl_admin_on_watch_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
-  tl_node_registry_watch (((TlGateway *) user_data)->registry, call);
+  tl_node_registry_watch (((TlGateway *)user_data)->registry, call);
 }
 
 void
 tl_admin_on_watch_nodes_end (TlRpcCall *call, gpointer user_data)
 {
-  tl_node_registry_unwatch (((TlGateway *) user_data)->registry, call);
+  tl_node_registry_unwatch (((TlGateway *)user_data)->registry, call);
 }
 
 typedef struct
@@ -93,7 +93,7 @@ void
 tl_admin_on_execute (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__ExecuteCapabilityRequest *request = (const Twinlatch__V1__ExecuteCapabilityRequest *) message;
+  const Twinlatch__V1__ExecuteCapabilityRequest *request = (const Twinlatch__V1__ExecuteCapabilityRequest *)message;
   Execution *execution;
 
   /* A whole id that the registry knows needs no look-up in the store. */
@@ -111,5 +111,5 @@ tl_admin_on_execute (TlRpcCall *call, const ProtobufCMessage *message, gpointer 
 void
 tl_admin_on_execute_end (TlRpcCall *call, gpointer user_data)
 {
-  tl_dispatcher_execute_cancelled (((TlGateway *) user_data)->dispatcher, call);
+  tl_dispatcher_execute_cancelled (((TlGateway *)user_data)->dispatcher, call);
 }

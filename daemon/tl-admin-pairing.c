@@ -7,7 +7,7 @@ void
 tl_admin_on_mint (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  tl_pairing_service_mint (gateway->pairing, call, (const Twinlatch__V1__MintNodePairingCodeRequest *) message);
+  tl_pairing_service_mint (gateway->pairing, call, (const Twinlatch__V1__MintNodePairingCodeRequest *)message);
 }
 
 static void
@@ -44,12 +44,13 @@ void
 tl_admin_on_list_codes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__ListPairingCodesRequest *request = (const Twinlatch__V1__ListPairingCodesRequest *) message;
+  const Twinlatch__V1__ListPairingCodesRequest *request = (const Twinlatch__V1__ListPairingCodesRequest *)message;
   TlAdminWait *wait = tl_admin_wait_new (gateway, call);
   const char *token;
 
   wait->limit = tl_admin_page (request->page, &token);
-  tl_store_list_codes (gateway->store, request->all, token, wait->limit, tl_clock_wall_ms (gateway->clock), on_codes, wait);
+  tl_store_list_codes (gateway->store, request->all, token, wait->limit, tl_clock_wall_ms (gateway->clock), on_codes,
+                       wait);
 }
 
 static void
@@ -73,7 +74,7 @@ void
 tl_admin_on_cancel_code (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__CancelPairingCodeRequest *request = (const Twinlatch__V1__CancelPairingCodeRequest *) message;
+  const Twinlatch__V1__CancelPairingCodeRequest *request = (const Twinlatch__V1__CancelPairingCodeRequest *)message;
 
   tl_store_cancel_code (gateway->store, request->code_id, tl_clock_wall_ms (gateway->clock), on_code_cancelled,
                         tl_admin_wait_new (gateway, call));
@@ -116,7 +117,7 @@ void
 tl_admin_on_list_pairings (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__ListPairingRequestsRequest *request = (const Twinlatch__V1__ListPairingRequestsRequest *) message;
+  const Twinlatch__V1__ListPairingRequestsRequest *request = (const Twinlatch__V1__ListPairingRequestsRequest *)message;
   TlAdminWait *wait = tl_admin_wait_new (gateway, call);
   const char *token;
   guint states = 0;
@@ -131,18 +132,18 @@ tl_admin_on_list_pairings (TlRpcCall *call, const ProtobufCMessage *message, gpo
 void
 tl_admin_on_watch_pairings (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
-  tl_pairing_service_watch (((TlGateway *) user_data)->pairing, call);
+  tl_pairing_service_watch (((TlGateway *)user_data)->pairing, call);
 }
 
 void
 tl_admin_on_watch_pairings_end (TlRpcCall *call, gpointer user_data)
 {
-  tl_pairing_service_unwatch (((TlGateway *) user_data)->pairing, call);
+  tl_pairing_service_unwatch (((TlGateway *)user_data)->pairing, call);
 }
 
 void
 tl_admin_on_decide (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  tl_pairing_service_decide (gateway->pairing, call, (const Twinlatch__V1__DecidePairingRequest *) message);
+  tl_pairing_service_decide (gateway->pairing, call, (const Twinlatch__V1__DecidePairingRequest *)message);
 }

@@ -6,8 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* The handlers behind the method table: tl-admin-pairing.c, tl-admin-devices.c, tl-admin-nodes.c, tl-admin-status.c. user_data: the
- * gateway. */
+/* The handlers behind the method table: tl-admin-pairing.c, tl-admin-devices.c, tl-admin-nodes.c, tl-admin-status.c.
+ * user_data: the gateway. */
 void tl_admin_on_mint (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_list_codes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_cancel_code (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);

@@ -5,11 +5,13 @@
 #include "daemon/tl-dispatcher.h"
 
 #define ADMIN_PATH "/twinlatch.v1.AdminService/"
-#define MAX_SMALL (16u * 1024u)
+#define MAX_SMALL  (16u * 1024u)
 
-#define ROW(name, kind, request, response, max, message_func, cancelled)                                                          \
-  { ADMIN_PATH name, kind, TL_RPC_AUTH_LOCAL, &twinlatch__v1__##request##__descriptor,                                            \
-    &twinlatch__v1__##response##__descriptor, max, message_func, NULL, cancelled }
+#define ROW(name, kind, request, response, max, message_func, cancelled)                                               \
+  {                                                                                                                    \
+    ADMIN_PATH name, kind, TL_RPC_AUTH_LOCAL, &twinlatch__v1__##request##__descriptor,                                 \
+        &twinlatch__v1__##response##__descriptor, max, message_func, NULL, cancelled                                   \
+  }
 
 /* All local for now: nothing here is reachable with a certificate, whatever its role. */
 static const TlRpcMethod methods[] = {
@@ -23,17 +25,21 @@ static const TlRpcMethod methods[] = {
        tl_admin_on_list_pairings, NULL),
   ROW ("WatchPairingRequests", TL_RPC_SERVER_STREAM, watch_pairing_requests_request, pairing_request, MAX_SMALL,
        tl_admin_on_watch_pairings, tl_admin_on_watch_pairings_end),
-  ROW ("DecidePairing", TL_RPC_UNARY, decide_pairing_request, decide_pairing_response, MAX_SMALL, tl_admin_on_decide, NULL),
-  ROW ("ListDevices", TL_RPC_UNARY, list_devices_request, list_devices_response, MAX_SMALL, tl_admin_on_list_devices, NULL),
+  ROW ("DecidePairing", TL_RPC_UNARY, decide_pairing_request, decide_pairing_response, MAX_SMALL, tl_admin_on_decide,
+       NULL),
+  ROW ("ListDevices", TL_RPC_UNARY, list_devices_request, list_devices_response, MAX_SMALL, tl_admin_on_list_devices,
+       NULL),
   ROW ("GetDevice", TL_RPC_UNARY, get_device_request, get_device_response, MAX_SMALL, tl_admin_on_get_device, NULL),
-  ROW ("RevokeDevice", TL_RPC_UNARY, revoke_device_request, revoke_device_response, MAX_SMALL, tl_admin_on_revoke_device, NULL),
+  ROW ("RevokeDevice", TL_RPC_UNARY, revoke_device_request, revoke_device_response, MAX_SMALL,
+       tl_admin_on_revoke_device, NULL),
   ROW ("ListNodes", TL_RPC_UNARY, list_nodes_request, list_nodes_response, MAX_SMALL, tl_admin_on_list_nodes, NULL),
   ROW ("WatchNodes", TL_RPC_SERVER_STREAM, watch_nodes_request, node, MAX_SMALL, tl_admin_on_watch_nodes,
        tl_admin_on_watch_nodes_end),
   ROW ("ExecuteCapability", TL_RPC_SERVER_STREAM, execute_capability_request, execute_capability_response,
        TL_DISPATCH_MAX_PAYLOAD + MAX_SMALL, tl_admin_on_execute, tl_admin_on_execute_end),
   ROW ("GetStatus", TL_RPC_UNARY, get_status_request, get_status_response, MAX_SMALL, tl_admin_on_status, NULL),
-  ROW ("GetCaBundle", TL_RPC_UNARY, get_ca_bundle_request, get_ca_bundle_response, MAX_SMALL, tl_admin_on_ca_bundle, NULL),
+  ROW ("GetCaBundle", TL_RPC_UNARY, get_ca_bundle_request, get_ca_bundle_response, MAX_SMALL, tl_admin_on_ca_bundle,
+       NULL),
 };
 
 void

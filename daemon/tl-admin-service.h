@@ -6,10 +6,11 @@
 G_BEGIN_DECLS
 
 /*
- * AdminService (PROTOCOL 4) for callers on the local socket; the peer's uid is the actor. Every List* is paged. Thread: main.
+ * AdminService (PROTOCOL 4) for callers on the local socket; the peer's uid is the actor. Every List* is paged. Thread:
+ * main.
  */
 #define TL_ADMIN_DEFAULT_PAGE 100
-#define TL_ADMIN_MAX_PAGE 500
+#define TL_ADMIN_MAX_PAGE     500
 
 void tl_admin_service_register (TlGateway *gateway, TlRpcServer *server);
 

@@ -20,9 +20,9 @@ reply (StatusWait *status, guint32 pin_failures)
   Twinlatch__V1__GetStatusResponse answer = TWINLATCH__V1__GET_STATUS_RESPONSE__INIT;
   TlCertificateAuthority *ca = tl_gateway_identity_ca (gateway->identity);
 
-  answer.gateway_id = (char *) tl_gateway_identity_id (gateway->identity);
+  answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
-  answer.version = (char *) TL_VERSION;
+  answer.version = (char *)TL_VERSION;
   answer.started_at_unix_ms = gateway->started_ms;
   answer.server_time_unix_ms = tl_clock_wall_ms (gateway->clock);
   answer.n_listeners = g_strv_length (gateway->listeners);
@@ -44,7 +44,7 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.pin_exchanges_slowed = pin_failures >= TL_STORE_PIN_FAILURES_MAX;
   answer.pin_failures_last_hour = pin_failures;
   answer.state_dir = gateway->state_dir;
-  answer.pid = (guint32) getpid ();
+  answer.pid = (guint32)getpid ();
   tl_rpc_call_reply (status->wait->call, &answer.base);
 }
 
@@ -63,7 +63,7 @@ on_failures (const GError *error, gpointer result, gpointer user_data)
   if (error != NULL)
     tl_rpc_call_finish (status->wait->call, error);
   else
-    reply (status, *(guint32 *) result);
+    reply (status, *(guint32 *)result);
   status_wait_free (status);
 }
 
@@ -79,7 +79,7 @@ on_store_status (const GError *error, gpointer result, gpointer user_data)
       status_wait_free (status);
       return;
     }
-  status->store = *(TlStoreStatus *) result;
+  status->store = *(TlStoreStatus *)result;
   tl_store_count_pin_failures (gateway->store, tl_clock_wall_ms (gateway->clock), on_failures, status);
 }
 
@@ -105,7 +105,7 @@ tl_admin_on_ca_bundle (TlRpcCall *call, const ProtobufCMessage *message, gpointe
 
   for (guint i = 0; i < n; i++)
     pointers[i] = &cas[i];
-  answer.gateway_id = (char *) tl_gateway_identity_id (gateway->identity);
+  answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.n_certificates = n;
   answer.certificates = pointers;
   tl_rpc_call_reply (call, &answer.base);

@@ -18,8 +18,7 @@ tl_capability_name_is_valid (const char *name)
     return FALSE;
   for (const char *c = name; *c != '\0'; c++)
     {
-      if (at_start ? !g_ascii_islower (*c)
-                   : !(g_ascii_islower (*c) || g_ascii_isdigit (*c) || *c == '_' || *c == '.'))
+      if (at_start ? !g_ascii_islower (*c) : !(g_ascii_islower (*c) || g_ascii_isdigit (*c) || *c == '_' || *c == '.'))
         return FALSE;
       at_start = *c == '.';
     }

@@ -18,7 +18,8 @@
 static const TlConfigKey table[] = {
   { "gateway", "name", TL_CONFIG_STRING, NULL, 0, 0, NULL, "name that people see; default: the host name" },
   { "gateway", "listen", TL_CONFIG_STRING_LIST, DEFAULT_LISTEN, 0, 0, NULL, "addresses for gRPC, host:port" },
-  { "gateway", "advertise", TL_CONFIG_STRING_LIST, NULL, 0, 0, NULL, "addresses put into links, host[:port], at most 4" },
+  { "gateway", "advertise", TL_CONFIG_STRING_LIST, NULL, 0, 0, NULL,
+    "addresses put into links, host[:port], at most 4" },
   { "gateway", "server-names", TL_CONFIG_STRING_LIST, NULL, 0, 0, NULL, "more names for the server certificate" },
   { "gateway", "admin-group", TL_CONFIG_STRING, NULL, 0, 0, NULL, "group that may use the admin socket" },
   { "gateway", "log-level", TL_CONFIG_CHOICE, "info", 0, 0, "error|warning|notice|info|debug", "what is logged" },
@@ -26,7 +27,8 @@ static const TlConfigKey table[] = {
     NULL, "validity of device certificates, 1h..90d" },
   { "limits", "strangers", TL_CONFIG_INTEGER, "256", 1, 100000, NULL, "connections without certificate" },
   { "limits", "strangers-per-source", TL_CONFIG_INTEGER, "8", 1, 100000, NULL, "the same, per address" },
-  { "limits", "stranger-lifetime", TL_CONFIG_DURATION, "15m", 1000, 86400000, NULL, "how long such a connection lives" },
+  { "limits", "stranger-lifetime", TL_CONFIG_DURATION, "15m", 1000, 86400000, NULL,
+    "how long such a connection lives" },
   { "limits", "handshake-timeout", TL_CONFIG_DURATION, "5s", 1000, 60000, NULL, "TLS handshake" },
   { "limits", "sessions", TL_CONFIG_INTEGER, "256", 1, 100000, NULL, "open pairing sessions" },
   { "limits", "sessions-per-source", TL_CONFIG_INTEGER, "8", 1, 100000, NULL, "the same, per address" },
@@ -73,8 +75,8 @@ normalise_list (TlConfig *config, const char *key, gboolean listen, guint max, G
 
   for (guint i = 0; items[i] != NULL; i++)
     {
-      char *address = listen ? normalise_listen (items[i], error)
-                             : tl_address_normalise (items[i], TL_DEFAULT_PORT, error);
+      char *address
+          = listen ? normalise_listen (items[i], error) : tl_address_normalise (items[i], TL_DEFAULT_PORT, error);
       if (address == NULL)
         {
           prefix_where (error, config, key);
@@ -89,7 +91,7 @@ normalise_list (TlConfig *config, const char *key, gboolean listen, guint max, G
       return NULL;
     }
   g_ptr_array_add (out, NULL);
-  return (char **) g_ptr_array_free (g_steal_pointer (&out), FALSE);
+  return (char **)g_ptr_array_free (g_steal_pointer (&out), FALSE);
 }
 
 static void
@@ -135,7 +137,8 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
     return NULL;
   if ((self->name = gateway_name (self->config, error)) == NULL
       || (self->listen = normalise_list (self->config, "listen", TRUE, 16, error)) == NULL
-      || (self->advertise = normalise_list (self->config, "advertise", FALSE, TL_PAIRING_LINK_ADDRESSES_MAX, error)) == NULL)
+      || (self->advertise = normalise_list (self->config, "advertise", FALSE, TL_PAIRING_LINK_ADDRESSES_MAX, error))
+             == NULL)
     return NULL;
   if (self->listen[0] == NULL)
     {
@@ -143,7 +146,7 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
       prefix_where (error, self->config, "listen");
       return NULL;
     }
-  self->server_names = g_strdupv ((char **) tl_config_get_strings (self->config, "gateway", "server-names"));
+  self->server_names = g_strdupv ((char **)tl_config_get_strings (self->config, "gateway", "server-names"));
   self->admin_group = g_strdup (tl_config_get_string (self->config, "gateway", "admin-group"));
   self->device_lifetime_ms = tl_config_get_integer (self->config, "gateway", "device-certificate-lifetime");
   tl_log_level_parse (tl_config_get_string (self->config, "gateway", "log-level"), &self->log_level);
@@ -184,7 +187,7 @@ format_global (const struct sockaddr *address, guint16 port)
 
   if (address->sa_family == AF_INET)
     {
-      const struct sockaddr_in *in = (const struct sockaddr_in *) (const void *) address;
+      const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
       guint32 host = ntohl (in->sin_addr.s_addr);
       if ((host >> 24) == 127 || (host >> 16) == 0xa9fe)
         return NULL;
@@ -193,7 +196,7 @@ format_global (const struct sockaddr *address, guint16 port)
     }
   if (address->sa_family == AF_INET6)
     {
-      const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *) (const void *) address;
+      const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
       if (IN6_IS_ADDR_LOOPBACK (&in6->sin6_addr) || IN6_IS_ADDR_LINKLOCAL (&in6->sin6_addr))
         return NULL;
       inet_ntop (AF_INET6, &in6->sin6_addr, text, sizeof text);
@@ -223,5 +226,5 @@ tl_daemon_config_guess_addresses (guint16 port, guint max)
       freeifaddrs (list);
     }
   g_ptr_array_add (out, NULL);
-  return (char **) g_ptr_array_free (g_steal_pointer (&out), FALSE);
+  return (char **)g_ptr_array_free (g_steal_pointer (&out), FALSE);
 }

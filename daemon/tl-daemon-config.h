@@ -7,25 +7,25 @@
 G_BEGIN_DECLS
 
 /*
- * TlDaemonConfig: twinlatchd.conf(5), checked: what a value means is known here, not where it is used. Immutable after load.
- * Thread: main.
+ * TlDaemonConfig: twinlatchd.conf(5), checked: what a value means is known here, not where it is used. Immutable after
+ * load. Thread: main.
  */
 typedef struct
 {
-  guint strangers, strangers_per_source;   /* connections without certificate */
+  guint strangers, strangers_per_source; /* connections without certificate */
   gint64 stranger_lifetime_ms;
   guint handshake_timeout_ms;
-  guint sessions, sessions_per_source;     /* open pairing sessions */
+  guint sessions, sessions_per_source; /* open pairing sessions */
   guint starts_per_minute, starts_per_minute_per_source;
 } TlDaemonLimits;
 
 typedef struct
 {
   TlConfig *config;
-  char *name;               /* shown to people; host name by default */
-  char **listen;            /* host:port, IPv6 in brackets */
-  char **advertise;         /* host:port; empty: global addresses of interfaces that are up */
-  char **server_names;      /* extra DNS names and IP addresses in the server leaf */
+  char *name;          /* shown to people; host name by default */
+  char **listen;       /* host:port, IPv6 in brackets */
+  char **advertise;    /* host:port; empty: global addresses of interfaces that are up */
+  char **server_names; /* extra DNS names and IP addresses in the server leaf */
   char *admin_group;
   TlLogLevel log_level;
   gint64 device_lifetime_ms;
@@ -38,8 +38,8 @@ void tl_daemon_config_free (TlDaemonConfig *config);
 /* For --help and the man page test. */
 const TlConfigKey *tl_daemon_config_table (void);
 
-/* host:port of this machine's global addresses for `port` (no loopback, link-local, or bridges and container interfaces), at
- * most max: what links carry when nothing is configured. */
+/* host:port of this machine's global addresses for `port` (no loopback, link-local, or bridges and container
+ * interfaces), at most max: what links carry when nothing is configured. */
 char **tl_daemon_config_guess_addresses (guint16 port, guint max);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlDaemonConfig, tl_daemon_config_free)

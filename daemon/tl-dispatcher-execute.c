@@ -41,7 +41,8 @@ tl_dispatcher_add_event (TlDispatcher *self, const char *device_id, const char *
                       on_event_added, wait);
 }
 
-/* ---- checks ---------------------------------------------------------------------------------------------------------- */
+/* ---- checks
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static gboolean
 check_limits (const Twinlatch__V1__ExecuteCapabilityRequest *request, TlCapabilityRecord *record, GError **error)
@@ -49,7 +50,8 @@ check_limits (const Twinlatch__V1__ExecuteCapabilityRequest *request, TlCapabili
   gint64 expires_in = request->expires_in_ms != 0 ? request->expires_in_ms : TL_DISPATCH_DEFAULT_EXPIRY_MS;
 
   record->timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : TL_DISPATCH_DEFAULT_TIMEOUT_MS;
-  record->max_payload_bytes = request->max_payload_bytes != 0 ? request->max_payload_bytes : TL_DISPATCH_DEFAULT_PAYLOAD;
+  record->max_payload_bytes
+      = request->max_payload_bytes != 0 ? request->max_payload_bytes : TL_DISPATCH_DEFAULT_PAYLOAD;
   record->expires_at = record->created_at + expires_in;
   if (record->timeout_ms < 1 || record->timeout_ms > TL_DISPATCH_MAX_TIMEOUT_MS)
     g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the timeout is at most 1 h");
@@ -69,7 +71,8 @@ check_input (const char *input, guint32 max, GError **error)
 
   if (strlen (input) > max)
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED, "the input has %zu bytes, the limit is %u", strlen (input), max);
+      g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED, "the input has %zu bytes, the limit is %u",
+                   strlen (input), max);
       return FALSE;
     }
   value = tl_json_parse (input, -1, 0, error);
@@ -92,8 +95,8 @@ check_node (const TlNode *node, const Twinlatch__V1__ExecuteCapabilityRequest *r
     g_set_error (error, TL_ERROR, TL_ERROR_CAPABILITY_UNKNOWN,
                  "device '%s' does not announce '%s'; see 'twinlatch nodes show'", node->name, request->capability);
   else if (!capability->available)
-    g_set_error (error, TL_ERROR, TL_ERROR_CAPABILITY_UNKNOWN, "'%s' is switched off on device '%s'", request->capability,
-                 node->name);
+    g_set_error (error, TL_ERROR, TL_ERROR_CAPABILITY_UNKNOWN, "'%s' is switched off on device '%s'",
+                 request->capability, node->name);
   else if (request->no_wait && !tl_node_is_connected (node))
     g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION, "device '%s' is not connected", node->name);
   else
@@ -111,7 +114,8 @@ make_record (TlDispatcher *self, TlRpcCall *call, const char *device_id,
   record->created_at = record->updated_at = tl_clock_wall_ms (gateway->clock);
   if (!tl_capability_name_is_valid (request->capability))
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "'%.80s' is not a capability's name", request->capability);
+      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "'%.80s' is not a capability's name",
+                   request->capability);
       return NULL;
     }
   record->input = g_strdup (request->input[0] != '\0' ? request->input : "{}");
@@ -126,7 +130,8 @@ make_record (TlDispatcher *self, TlRpcCall *call, const char *device_id,
   return g_steal_pointer (&record);
 }
 
-/* ---- submission ------------------------------------------------------------------------------------------------------ */
+/* ---- submission
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct
 {
@@ -176,8 +181,8 @@ tl_dispatcher_execute (TlDispatcher *self, TlRpcCall *call, const char *device_i
     }
   event = json_pack ("{s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "request_id", record->request_id, "capability",
                      record->capability, "input", record->input, "max_payload_bytes",
-                     (json_int_t) record->max_payload_bytes, "timeout_ms", (json_int_t) record->timeout_ms,
-                     "expires_at_unix_ms", (json_int_t) record->expires_at, "requested_by", record->requested_by);
+                     (json_int_t)record->max_payload_bytes, "timeout_ms", (json_int_t)record->timeout_ms,
+                     "expires_at_unix_ms", (json_int_t)record->expires_at, "requested_by", record->requested_by);
   data = tl_json_to_string (event);
   submission = g_new0 (Submission, 1);
   submission->dispatcher = self;

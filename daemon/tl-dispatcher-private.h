@@ -16,9 +16,9 @@ struct _TlDispatcher
 typedef struct
 {
   TlCapabilityRecord *record;
-  GPtrArray *calls;  /* TlRpcCall*: ExecuteCapability streams that follow it */
-  gint64 deadline;   /* wall-clock ms of the current state's end */
-  gboolean ending;   /* a final state is being committed */
+  GPtrArray *calls; /* TlRpcCall*: ExecuteCapability streams that follow it */
+  gint64 deadline;  /* wall-clock ms of the current state's end */
+  gboolean ending;  /* a final state is being committed */
 } TlOpenRequest;
 
 /* What a final state carries; NULL members are kept as they are. */
@@ -34,8 +34,8 @@ typedef void (*TlRequestMoved) (const GError *error, gpointer user_data);
 void tl_open_request_free (gpointer data);
 /* Takes the record over. */
 TlOpenRequest *tl_dispatcher_track (TlDispatcher *dispatcher, TlCapabilityRecord *record);
-/* The one function that moves a request: checks, persists, announces. FALSE when the move is not allowed now: nothing happened and moved
- * is not called. */
+/* The one function that moves a request: checks, persists, announces. FALSE when the move is not allowed now: nothing
+ * happened and moved is not called. */
 gboolean tl_dispatcher_move (TlDispatcher *dispatcher, TlOpenRequest *request, TlRequestState to,
                              const TlRequestOutcome *outcome, TlRequestMoved moved, gpointer user_data);
 void tl_dispatcher_announce (TlDispatcher *dispatcher, TlOpenRequest *request, const TlCapabilityRecord *record);

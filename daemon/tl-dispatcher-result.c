@@ -8,7 +8,7 @@
 #include "daemon/tl-dispatcher-private.h"
 #include "daemon/tl-receipt-check.h"
 
-#define RESULT_MAX_ERROR 1024
+#define RESULT_MAX_ERROR  1024
 #define RESULT_MAX_REASON 64
 
 /* A result on its way: the call waits for the device's key, then for the commit. */
@@ -54,7 +54,7 @@ on_result_committed (const GError *error, gpointer user_data)
 static gboolean
 failure_state (const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlRequestState *state, GError **error)
 {
-  switch ((int) result->state)
+  switch ((int)result->state)
     {
     case TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_UNSPECIFIED:
     case TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_FAILED:
@@ -76,7 +76,8 @@ failure_state (const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlReq
 }
 
 static gboolean
-check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const TlCapabilityRecord *record, GError **error)
+check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const TlCapabilityRecord *record,
+            GError **error)
 {
   tl_json_auto output = NULL;
 
@@ -153,8 +154,8 @@ on_device_found (const GError *error, gpointer record, gpointer user_data)
            || !tl_receipt_check (self->result, request->record, tl_gateway_identity_id (dispatcher->gateway->identity),
                                  device->identity_public, &local))
     {
-      tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id", self->result->request_id,
-              "error", local->message, NULL);
+      tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id",
+              self->result->request_id, "error", local->message, NULL);
       tl_rpc_call_finish (self->call, local);
     }
   else
@@ -174,10 +175,10 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
 
   if (error == NULL && !g_str_equal (request->device_id, self->device_id))
     {
-      g_autoptr (GError) denied = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED,
-                                                       "this request was not given to this device");
-      tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id, "request_id",
-              self->result->request_id, NULL);
+      g_autoptr (GError) denied
+          = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
+      tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
+              "request_id", self->result->request_id, NULL);
       tl_rpc_call_finish (self->call, denied);
     }
   else if (error == NULL)

@@ -28,7 +28,7 @@ tl_dispatcher_track (TlDispatcher *self, TlCapabilityRecord *record)
   TlOpenRequest *request = g_new0 (TlOpenRequest, 1);
 
   request->record = record;
-  request->calls = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
+  request->calls = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   request->deadline = record->expires_at;
   g_hash_table_insert (self->open, record->request_id, request);
   return request;
@@ -68,15 +68,15 @@ tl_dispatcher_load (TlDispatcher *self, GError **error)
     return FALSE;
   for (guint i = 0; i < records->len; i++)
     {
-      TlOpenRequest *request
-          = tl_dispatcher_track (self, tl_capability_record_copy (g_ptr_array_index (records, i)));
+      TlOpenRequest *request = tl_dispatcher_track (self, tl_capability_record_copy (g_ptr_array_index (records, i)));
       if (request->record->state == TL_REQUEST_RUNNING)
         request->deadline = request->record->updated_at + request->record->timeout_ms + TL_DISPATCH_GRACE_MS;
     }
   return TRUE;
 }
 
-/* ---- the one function that moves a request ----------------------------------------------------------------------------- */
+/* ---- the one function that moves a request
+ * ----------------------------------------------------------------------------- */
 
 gboolean
 tl_request_state_may_move (TlRequestState from, TlRequestState to)
@@ -110,7 +110,7 @@ send_state (TlRpcCall *call, const TlCapabilityRecord *record, gint64 now)
 
   message.request_id = record->request_id;
   message.device_id = record->device_id;
-  message.state = (Twinlatch__V1__RequestState) (record->state + 1);
+  message.state = (Twinlatch__V1__RequestState)(record->state + 1);
   message.output = tl_wire_string (record->output);
   message.error = tl_wire_string (record->error);
   message.error_reason = tl_wire_string (record->error_reason);
@@ -193,7 +193,8 @@ tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState t
   return TRUE;
 }
 
-/* ---- timeouts -------------------------------------------------------------------------------------------------------- */
+/* ---- timeouts
+ * -------------------------------------------------------------------------------------------------------- */
 
 void
 tl_dispatcher_send_cancel (TlDispatcher *self, const TlCapabilityRecord *record, const char *reason)
@@ -218,11 +219,11 @@ end_by_timeout (TlDispatcher *self, TlOpenRequest *request)
     }
   else
     {
-      TlRequestOutcome outcome = { .error = state == TL_REQUEST_RUNNING ? "the device did not finish in time"
-                                            : state == TL_REQUEST_AWAITING_CONSENT
-                                                ? "nobody at the device agreed in time"
-                                                : "the device did not start it in time",
-                                   .error_reason = "timed_out" };
+      TlRequestOutcome outcome
+          = { .error = state == TL_REQUEST_RUNNING            ? "the device did not finish in time"
+                       : state == TL_REQUEST_AWAITING_CONSENT ? "nobody at the device agreed in time"
+                                                              : "the device did not start it in time",
+              .error_reason = "timed_out" };
       tl_dispatcher_send_cancel (self, request->record, "timed_out");
       tl_dispatcher_move (self, request, TL_REQUEST_TIMED_OUT, &outcome, NULL, NULL);
     }
@@ -240,13 +241,14 @@ tl_dispatcher_tick (TlDispatcher *self, gint64 now_ms)
   due = g_ptr_array_new ();
   g_hash_table_iter_init (&iter, self->open);
   while (g_hash_table_iter_next (&iter, NULL, &value))
-    if (!((TlOpenRequest *) value)->ending && now_ms >= ((TlOpenRequest *) value)->deadline)
+    if (!((TlOpenRequest *)value)->ending && now_ms >= ((TlOpenRequest *)value)->deadline)
       g_ptr_array_add (due, value);
   for (guint i = 0; i < due->len; i++)
     end_by_timeout (self, g_ptr_array_index (due, i));
 }
 
-/* ---- what the node says ---------------------------------------------------------------------------------------------- */
+/* ---- what the node says
+ * ---------------------------------------------------------------------------------------------- */
 
 void
 tl_dispatcher_event_sent (TlDispatcher *self, const char *device_id, const TlEventRecord *event)
@@ -254,7 +256,8 @@ tl_dispatcher_event_sent (TlDispatcher *self, const char *device_id, const TlEve
   /* The id of a dispatch event is its request's. */
   TlOpenRequest *request = g_hash_table_lookup (self->open, event->id);
 
-  if (request == NULL || request->record->state != TL_REQUEST_QUEUED || !g_str_equal (request->record->device_id, device_id))
+  if (request == NULL || request->record->state != TL_REQUEST_QUEUED
+      || !g_str_equal (request->record->device_id, device_id))
     return;
   if (tl_dispatcher_move (self, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL))
     request->deadline = request->record->expires_at + TL_DISPATCH_GRACE_MS;
@@ -267,7 +270,7 @@ send_progress (TlOpenRequest *request, const char *data, gint64 now)
 
   message.request_id = request->record->request_id;
   message.device_id = request->record->device_id;
-  message.state = (Twinlatch__V1__RequestState) (request->record->state + 1);
+  message.state = (Twinlatch__V1__RequestState)(request->record->state + 1);
   message.progress = tl_wire_string (data);
   message.time_unix_ms = now;
   for (guint i = 0; i < request->calls->len; i++)
@@ -288,7 +291,8 @@ tl_dispatcher_node_event (TlDispatcher *self, const char *device_id, const char 
   value = tl_json_parse (data, -1, TL_DISPATCH_DEFAULT_PAYLOAD, &error);
   if (value == NULL || !tl_json_get_string (value, "request_id", TRUE, &request_id, &error))
     {
-      tl_log (TL_LOG_INFO, "a node's event is malformed", "device_id", device_id, "type", type, "error", error->message, NULL);
+      tl_log (TL_LOG_INFO, "a node's event is malformed", "device_id", device_id, "type", type, "error", error->message,
+              NULL);
       return;
     }
   request = g_hash_table_lookup (self->open, request_id);

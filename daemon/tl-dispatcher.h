@@ -8,16 +8,17 @@
 G_BEGIN_DECLS
 
 /*
- * TlDispatcher: capability requests from submission to their end (PROTOCOL 4.2). One function moves a request. Pushed, not polled: the dispatch
- * event goes out when its transaction committed. Requests that are not final are in memory too; the store is the truth. Thread: main.
+ * TlDispatcher: capability requests from submission to their end (PROTOCOL 4.2). One function moves a request. Pushed,
+ * not polled: the dispatch event goes out when its transaction committed. Requests that are not final are in memory
+ * too; the store is the truth. Thread: main.
  */
 #define TL_DISPATCH_DEFAULT_TIMEOUT_MS (30 * 1000)
-#define TL_DISPATCH_MAX_TIMEOUT_MS (3600 * 1000)
-#define TL_DISPATCH_DEFAULT_PAYLOAD (64u * 1024u)
-#define TL_DISPATCH_MAX_PAYLOAD (4u * 1024u * 1024u)
-#define TL_DISPATCH_DEFAULT_EXPIRY_MS (5 * 60 * 1000)
-#define TL_DISPATCH_MAX_EXPIRY_MS (G_GINT64_CONSTANT (7) * 86400 * 1000)
-#define TL_DISPATCH_CONSENT_MS (60 * 1000)
+#define TL_DISPATCH_MAX_TIMEOUT_MS     (3600 * 1000)
+#define TL_DISPATCH_DEFAULT_PAYLOAD    (64u * 1024u)
+#define TL_DISPATCH_MAX_PAYLOAD        (4u * 1024u * 1024u)
+#define TL_DISPATCH_DEFAULT_EXPIRY_MS  (5 * 60 * 1000)
+#define TL_DISPATCH_MAX_EXPIRY_MS      (G_GINT64_CONSTANT (7) * 86400 * 1000)
+#define TL_DISPATCH_CONSENT_MS         (60 * 1000)
 /* The device ends a request itself; the gateway waits this much longer before it does. */
 #define TL_DISPATCH_GRACE_MS (2 * 1000)
 

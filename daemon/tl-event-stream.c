@@ -11,12 +11,12 @@ struct _TlEventStream
   char *device_id;
   const TlEventSink *sink;
   gpointer sink_data;
-  guint pending;       /* store operations under way */
+  guint pending; /* store operations under way */
   gboolean closed, resumed, live, reading;
-  guint64 sent_seq;    /* last event handed to the transport */
+  guint64 sent_seq; /* last event handed to the transport */
   char *sent_id;
-  guint64 latest_seq;  /* newest that we heard of */
-  guint64 gap_told;    /* oldest seq of the last gap sent */
+  guint64 latest_seq; /* newest that we heard of */
+  guint64 gap_told;   /* oldest seq of the last gap sent */
 };
 
 TlEventStream *
@@ -197,9 +197,10 @@ tl_event_stream_acknowledge (TlEventStream *self, guint64 seq, const char *event
 
   if (seq > self->sent_seq || !self->resumed)
     {
-      g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_OUT_OF_RANGE,
-                                              "acknowledged event %" G_GUINT64_FORMAT ", but only %" G_GUINT64_FORMAT
-                                              " were sent", seq, self->sent_seq);
+      g_autoptr (GError) error
+          = g_error_new (TL_ERROR, TL_ERROR_OUT_OF_RANGE,
+                         "acknowledged event %" G_GUINT64_FORMAT ", but only %" G_GUINT64_FORMAT " were sent", seq,
+                         self->sent_seq);
       fail (self, error);
       return;
     }

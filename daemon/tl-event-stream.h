@@ -6,8 +6,9 @@
 G_BEGIN_DECLS
 
 /*
- * TlEventStream: one device's event log on its way over one transport (PROTOCOL 4.1): resume from a cursor, catch up from the store, then
- * push as events are committed; acknowledgements. It knows no transport: that is the sink. Thread: main.
+ * TlEventStream: one device's event log on its way over one transport (PROTOCOL 4.1): resume from a cursor, catch up
+ * from the store, then push as events are committed; acknowledgements. It knows no transport: that is the sink. Thread:
+ * main.
  */
 typedef struct
 {

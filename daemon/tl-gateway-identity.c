@@ -9,8 +9,8 @@
 #include "crypto/tl-hash.h"
 #include "crypto/tl-keys.h"
 
-#define SEAL_KEY_LENGTH 32
-#define META_GATEWAY_ID "gateway_id"
+#define SEAL_KEY_LENGTH  32
+#define META_GATEWAY_ID  "gateway_id"
 #define SERVER_LEAF_NAME "server-leaf"
 
 typedef struct _NewLeaf NewLeaf;
@@ -64,15 +64,16 @@ load_seal_key (TlGatewayIdentity *self, GError **error)
     }
   if (tl_secret_length (key) != SEAL_KEY_LENGTH)
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "secret 'pairing-seal-key' has the wrong size; restore it from a backup");
+      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
+                   "secret 'pairing-seal-key' has the wrong size; restore it from a backup");
       return FALSE;
     }
   self->seal_key = g_steal_pointer (&key);
   return TRUE;
 }
 
-/* The key first, then the certificate: a crash between leaves a key that belongs to nothing, which the next start replaces because
- * the store has no CA yet. */
+/* The key first, then the certificate: a crash between leaves a key that belongs to nothing, which the next start
+ * replaces because the store has no CA yet. */
 static gboolean
 create_ca (TlGatewayIdentity *self, GError **error)
 {
@@ -150,7 +151,7 @@ open_cas (TlGatewayIdentity *self, GError **error)
     }
   if (!load_ca (self, g_ptr_array_index (ders, 0), error))
     return FALSE;
-  self->bundle = tl_trust_bundle_new ((GBytes *const *) ders->pdata, ders->len, error);
+  self->bundle = tl_trust_bundle_new ((GBytes *const *)ders->pdata, ders->len, error);
   return self->bundle != NULL;
 }
 
@@ -212,7 +213,7 @@ make_leaf (TlGatewayIdentity *self, GError **error)
 
   if (key == NULL || (new_leaf->key_pem = tl_p256_to_pem (key, error)) == NULL)
     return NULL;
-  new_leaf->leaf = tl_certificate_authority_issue_server (self->ca, key, (const char *const *) self->names,
+  new_leaf->leaf = tl_certificate_authority_issue_server (self->ca, key, (const char *const *)self->names,
                                                           tl_clock_wall_ms (self->clock), TL_SERVER_LEAF_LIFETIME_MS,
                                                           self->random, error);
   if (new_leaf->leaf == NULL)
@@ -244,12 +245,12 @@ leaf_is_due (TlGatewayIdentity *self)
   return now >= self->leaf_not_before + life / 3 * 2 || now < self->leaf_not_before;
 }
 
-/* The stored leaf is used again when it is of this CA, carries the configured names and has time left: devices that are pairing keep
- * their channel binding over a restart. */
+/* The stored leaf is used again when it is of this CA, carries the configured names and has time left: devices that are
+ * pairing keep their channel binding over a restart. */
 static gboolean
 load_leaf (TlGatewayIdentity *self, const TlSecret *stored, GError **error)
 {
-  const char *pem = (const char *) tl_secret_data (stored);
+  const char *pem = (const char *)tl_secret_data (stored);
   const char *certificate_start = strstr (pem, "-----BEGIN CERTIFICATE-----");
   g_autoptr (X509) leaf = NULL;
   g_autoptr (TlSecret) key_pem = NULL;
@@ -307,7 +308,7 @@ tl_gateway_identity_open (TlStore *store, TlSecretStore *secrets, const char *co
   self->secrets = tl_secret_store_ref (secrets);
   self->clock = clock;
   self->random = random;
-  self->names = g_strdupv ((char **) names);
+  self->names = g_strdupv ((char **)names);
   if (!load_seal_key (self, error) || !open_cas (self, error) || !open_leaf (self, error))
     return NULL;
   return g_steal_pointer (&self);

@@ -11,14 +11,14 @@
 G_BEGIN_DECLS
 
 /*
- * TlGatewayIdentity: who this gateway is: its id, CA generations, the server leaf it serves now and the one before (PROTOCOL 1, 3.3), and
- * the key that seals pairing keys in the store. Private keys live in the secret store: `ca-key-g<n>` (PKCS#8 DER), `server-leaf` (PEM:
- * key, leaf, CA), `pairing-seal-key` (32 bytes). Thread: main.
+ * TlGatewayIdentity: who this gateway is: its id, CA generations, the server leaf it serves now and the one before
+ * (PROTOCOL 1, 3.3), and the key that seals pairing keys in the store. Private keys live in the secret store:
+ * `ca-key-g<n>` (PKCS#8 DER), `server-leaf` (PEM: key, leaf, CA), `pairing-seal-key` (32 bytes). Thread: main.
  */
 typedef struct _TlGatewayIdentity TlGatewayIdentity;
 
-/* Loads or, on the very first start, makes everything; blocks. A CA certificate without its key (or the reverse) is CORRUPT: nothing
- * is made anew over it. names: extra SANs for the server leaf. */
+/* Loads or, on the very first start, makes everything; blocks. A CA certificate without its key (or the reverse) is
+ * CORRUPT: nothing is made anew over it. names: extra SANs for the server leaf. */
 TlGatewayIdentity *tl_gateway_identity_open (TlStore *store, TlSecretStore *secrets, const char *const *names,
                                              TlClock *clock, TlRandom *random, GError **error);
 /* Waits for a replacement under way (iterates the main context). */
@@ -31,8 +31,8 @@ TlRpcIdentity *tl_gateway_identity_rpc (TlGatewayIdentity *identity);
 gint64 tl_gateway_identity_leaf_not_after (TlGatewayIdentity *identity);
 /* TRUE for the SHA-256 of a leaf that is served now or was just replaced (PROTOCOL 3.3). */
 gboolean tl_gateway_identity_serves (TlGatewayIdentity *identity, const guint8 leaf_sha256[32]);
-/* Starts replacing the server leaf when two thirds of its life are over (stored first, then served; open connections stay); cheap
- * otherwise. Call now and then; failures are logged and tried again. */
+/* Starts replacing the server leaf when two thirds of its life are over (stored first, then served; open connections
+ * stay); cheap otherwise. Call now and then; failures are logged and tried again. */
 void tl_gateway_identity_maintain (TlGatewayIdentity *identity);
 
 /* TlPairingKeys <-> what the store keeps; associated data is the request id. */

@@ -15,12 +15,13 @@
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
 
-#define TICK_MS 500
+#define TICK_MS     500
 #define PROBE_TICKS 20 /* health looks at the disk every 10 s; every tick while it is broken */
 
 static void gateway_free (TlGateway *self);
 
-/* ---- start ----------------------------------------------------------------------------------------------------------- */
+/* ---- start
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static gboolean
 open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
@@ -35,17 +36,16 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
   self->secrets = tl_secret_store_new_file (secrets_dir, options->secrets_key, error);
   if (self->secrets == NULL)
     return FALSE;
-  self->identity = tl_gateway_identity_open (self->store, self->secrets,
-                                             (const char *const *) options->config->server_names, self->clock,
-                                             self->random, error);
+  self->identity
+      = tl_gateway_identity_open (self->store, self->secrets, (const char *const *)options->config->server_names,
+                                  self->clock, self->random, error);
   return self->identity != NULL;
 }
 
 static gboolean
 load_admissions (TlGateway *self, GError **error)
 {
-  g_autoptr (TlAdmissions) admissions
-      = tl_store_list_admissions (self->store, tl_clock_wall_ms (self->clock), error);
+  g_autoptr (TlAdmissions) admissions = tl_store_list_admissions (self->store, tl_clock_wall_ms (self->clock), error);
 
   if (admissions == NULL)
     return FALSE;
@@ -75,10 +75,10 @@ listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
           g_prefix_error (error, "cannot listen on %s: ", listen[i]);
           return FALSE;
         }
-      g_ptr_array_add (bound, g_strdup_printf ("%.*s:%u", (int) (colon - listen[i]), listen[i], port));
+      g_ptr_array_add (bound, g_strdup_printf ("%.*s:%u", (int)(colon - listen[i]), listen[i], port));
     }
   g_ptr_array_add (bound, NULL);
-  self->listeners = (char **) g_ptr_array_free (g_steal_pointer (&bound), FALSE);
+  self->listeners = (char **)g_ptr_array_free (g_steal_pointer (&bound), FALSE);
   return tl_rpc_server_listen_local (self->server, options->admin_socket, options->user ? 0600 : 0660,
                                      options->user ? NULL : options->config->admin_group, error);
 }
@@ -96,7 +96,7 @@ advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
       const char *text = self->listeners[i];
       if (g_str_has_prefix (text, "0.0.0.0:") || g_str_has_prefix (text, "[::]:"))
         {
-          guint16 port = (guint16) g_ascii_strtoull (strrchr (text, ':') + 1, NULL, 10);
+          guint16 port = (guint16)g_ascii_strtoull (strrchr (text, ':') + 1, NULL, 10);
           g_auto (GStrv) guessed = tl_daemon_config_guess_addresses (port, TL_PAIRING_LINK_ADDRESSES_MAX);
           for (guint j = 0; guessed[j] != NULL && out->len < TL_PAIRING_LINK_ADDRESSES_MAX; j++)
             if (!g_ptr_array_find_with_equal_func (out, guessed[j], g_str_equal, NULL))
@@ -106,7 +106,7 @@ advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
         g_ptr_array_add (out, g_strdup (text));
     }
   g_ptr_array_add (out, NULL);
-  return (char **) g_ptr_array_free (g_steal_pointer (&out), FALSE);
+  return (char **)g_ptr_array_free (g_steal_pointer (&out), FALSE);
 }
 
 static void
@@ -132,7 +132,8 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
   tl_admin_service_register (self, self->server);
 }
 
-/* ---- now and then ------------------------------------------------------------------------------------------------------ */
+/* ---- now and then
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void
 on_probed (const GError *error, gpointer result, gpointer user_data)
@@ -197,7 +198,8 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
   return self;
 }
 
-/* ---- stop ------------------------------------------------------------------------------------------------------------ */
+/* ---- stop
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void
 gateway_free (TlGateway *self)
@@ -224,7 +226,7 @@ gateway_free (TlGateway *self)
 static void
 on_server_down (gpointer data, gpointer user_data)
 {
-  *(gboolean *) user_data = TRUE;
+  *(gboolean *)user_data = TRUE;
 }
 
 void
@@ -240,7 +242,8 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   gateway_free (self);
 }
 
-/* ---- certificates and revocation --------------------------------------------------------------------------------------- */
+/* ---- certificates and revocation
+ * --------------------------------------------------------------------------------------- */
 
 static void
 on_certificate_used (const GError *error, gpointer result, gpointer user_data)
@@ -314,7 +317,8 @@ tl_gateway_revoke_device (TlGateway *self, const char *device_id, const char *ac
   wait->revoked = revoked;
   wait->user_data = user_data;
   wait->started_us = tl_clock_monotonic_us (self->clock);
-  tl_store_revoke_device (self->store, device_id, actor, reason, tl_clock_wall_ms (self->clock), on_revocation_committed, wait);
+  tl_store_revoke_device (self->store, device_id, actor, reason, tl_clock_wall_ms (self->clock),
+                          on_revocation_committed, wait);
 }
 
 GPtrArray *

@@ -16,8 +16,8 @@ typedef struct _TlNodeRegistry TlNodeRegistry;
 typedef struct _TlDispatcher TlDispatcher;
 
 /*
- * TlGateway: what the services of one daemon share. Built by tl_gateway_open(), taken down by tl_gateway_close(); services borrow it and do
- * not outlive it. Everything in it is used on the main thread.
+ * TlGateway: what the services of one daemon share. Built by tl_gateway_open(), taken down by tl_gateway_close();
+ * services borrow it and do not outlive it. Everything in it is used on the main thread.
  */
 typedef struct
 {
@@ -28,7 +28,7 @@ typedef struct
   TlSecretStore *secrets;
   TlGatewayIdentity *identity;
   TlAdmittedSet *admitted;
-  GHashTable *seen;  /* fingerprints whose first use was recorded in this run */
+  GHashTable *seen; /* fingerprints whose first use was recorded in this run */
   TlRpcLoop *loop;
   TlRpcServer *server;
   TlRpcHealth *health;
@@ -41,19 +41,20 @@ typedef struct
   gint64 started_ms;
   guint tick_source;
   guint ticks;
-  gboolean probing;  /* a store probe is under way */
+  gboolean probing; /* a store probe is under way */
 } TlGateway;
 
 typedef struct
 {
-  TlDaemonConfig *config;   /* taken over on success */
+  TlDaemonConfig *config; /* taken over on success */
   const char *state_dir;
   const char *admin_socket;
-  gboolean user;            /* admin socket 0600 without a group */
-  TlSecret *secrets_key;    /* 32 bytes from a systemd credential, or NULL */
+  gboolean user;         /* admin socket 0600 without a group */
+  TlSecret *secrets_key; /* 32 bytes from a systemd credential, or NULL */
 } TlGatewayOptions;
 
-/* Opens state, binds, starts serving. Nothing is left behind on failure. Errors: READ_ONLY, NEWER_VERSION, CORRUPT, IN_USE, ... */
+/* Opens state, binds, starts serving. Nothing is left behind on failure. Errors: READ_ONLY, NEWER_VERSION, CORRUPT,
+ * IN_USE, ... */
 TlGateway *tl_gateway_open (const TlGatewayOptions *options, GError **error);
 /* Refuses new calls, lets those under way end for grace_ms, closes the store. Iterates the main context. */
 void tl_gateway_close (TlGateway *gateway, guint grace_ms);
@@ -71,7 +72,8 @@ typedef struct
 } TlGatewayRevocation;
 typedef void (*TlGatewayRevoked) (const TlGatewayRevocation *revocation, const GError *error, gpointer user_data);
 
-/* PROTOCOL 4.4 over the gRPC transport: durable first, then out of the admitted set, calls, sockets, requests. device_id: exact. */
+/* PROTOCOL 4.4 over the gRPC transport: durable first, then out of the admitted set, calls, sockets, requests.
+ * device_id: exact. */
 void tl_gateway_revoke_device (TlGateway *gateway, const char *device_id, const char *actor, const char *reason,
                                TlGatewayRevoked revoked, gpointer user_data);
 

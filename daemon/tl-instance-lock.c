@@ -52,8 +52,8 @@ tl_instance_lock_acquire (const char *directory, GError **error)
       close (fd);
       return NULL;
     }
-  length = g_snprintf (text, sizeof text, "%d\n", (int) getpid ());
-  if (ftruncate (fd, 0) != 0 || pwrite (fd, text, (size_t) length, 0) != length)
+  length = g_snprintf (text, sizeof text, "%d\n", (int)getpid ());
+  if (ftruncate (fd, 0) != 0 || pwrite (fd, text, (size_t)length, 0) != length)
     {
       tl_error_set_errno (error, errno, "cannot write %s", path);
       close (fd);

@@ -6,8 +6,8 @@
 G_BEGIN_DECLS
 
 /*
- * TlInstanceLock: one daemon for a state directory: an open file description lock on `twinlatchd.lock`, which carries the pid. The kernel
- * releases it when the process dies. Thread: main.
+ * TlInstanceLock: one daemon for a state directory: an open file description lock on `twinlatchd.lock`, which carries
+ * the pid. The kernel releases it when the process dies. Thread: main.
  */
 typedef struct _TlInstanceLock TlInstanceLock;
 

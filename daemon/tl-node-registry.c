@@ -41,7 +41,7 @@ tl_node_registry_new (TlGateway *gateway)
 
   self->gateway = gateway;
   self->nodes = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, node_free);
-  self->watchers = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
+  self->watchers = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   return self;
 }
 
@@ -72,7 +72,8 @@ ensure (TlNodeRegistry *self, const char *device_id)
   return node;
 }
 
-/* ---- start-up -------------------------------------------------------------------------------------------------------- */
+/* ---- start-up
+ * -------------------------------------------------------------------------------------------------------- */
 
 #define LOAD_MAX 1000000
 
@@ -123,7 +124,8 @@ tl_node_registry_load (TlNodeRegistry *self, GError **error)
   return TRUE;
 }
 
-/* ---- lookups --------------------------------------------------------------------------------------------------------- */
+/* ---- lookups
+ * --------------------------------------------------------------------------------------------------------- */
 
 TlNode *
 tl_node_registry_lookup (TlNodeRegistry *self, const char *device_id)
@@ -175,7 +177,8 @@ tl_node_is_connected (const TlNode *node)
   return node->stream != NULL;
 }
 
-/* ---- registration ---------------------------------------------------------------------------------------------------- */
+/* ---- registration
+ * ---------------------------------------------------------------------------------------------------- */
 
 static gboolean
 text_fits (const char *what, const char *text, gsize max, GError **error)
@@ -226,7 +229,8 @@ tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRequest *r
   for (gsize i = 0; i < request->n_versions; i++)
     version_fits |= request->versions[i] == TL_PAIRING_VERSION;
   if (!version_fits)
-    return g_error_new (TL_ERROR, TL_ERROR_UNSUPPORTED, "this gateway speaks protocol version %d only", TL_PAIRING_VERSION);
+    return g_error_new (TL_ERROR, TL_ERROR_UNSUPPORTED, "this gateway speaks protocol version %d only",
+                        TL_PAIRING_VERSION);
   if (request->n_capabilities > TL_NODE_MAX_CAPABILITIES)
     return g_error_new (TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "%zu capabilities, at most %d", request->n_capabilities,
                         TL_NODE_MAX_CAPABILITIES);
@@ -293,7 +297,8 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
   return node;
 }
 
-/* ---- the stream's sink: gRPC ------------------------------------------------------------------------------------------- */
+/* ---- the stream's sink: gRPC
+ * ------------------------------------------------------------------------------------------- */
 
 static gboolean
 send_response (TlNode *node, Twinlatch__V1__StreamEventsResponse *response)
@@ -337,7 +342,8 @@ sink_reset (gpointer sink, guint64 latest_seq)
   Twinlatch__V1__StreamEventsResponse response = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
   Twinlatch__V1__StreamEventsResponse__Reset reset = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__RESET__INIT;
 
-  tl_log (TL_LOG_WARNING, "a node's cursor is not of this event log: it starts again", "device_id", node->device_id, NULL);
+  tl_log (TL_LOG_WARNING, "a node's cursor is not of this event log: it starts again", "device_id", node->device_id,
+          NULL);
   reset.latest_seq = latest_seq;
   response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_RESET;
   response.reset = &reset;
@@ -406,8 +412,8 @@ tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call)
 {
   if (node->call != NULL)
     {
-      g_autoptr (GError) error
-          = g_error_new_literal (TL_ERROR, TL_ERROR_FAILED_PRECONDITION, "superseded by a newer stream of the same device");
+      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
+                                                      "superseded by a newer stream of the same device");
       sink_close (node, error);
     }
   node->call = tl_rpc_call_ref (call);
@@ -416,7 +422,8 @@ tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call)
   g_free (node->address);
   node->address = g_strdup (tl_rpc_call_peer (call)->address);
   self->connected++;
-  tl_log (TL_LOG_INFO, "node connected", "device_id", node->device_id, "name", node->name, "address", node->address, NULL);
+  tl_log (TL_LOG_INFO, "node connected", "device_id", node->device_id, "name", node->name, "address", node->address,
+          NULL);
   announce (self, node);
 }
 
@@ -463,7 +470,8 @@ tl_node_registry_push (TlNodeRegistry *self, const char *device_id, const TlEven
     tl_event_stream_push (node->stream, event);
 }
 
-/* ---- operators ------------------------------------------------------------------------------------------------------- */
+/* ---- operators
+ * ------------------------------------------------------------------------------------------------------- */
 
 void
 tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
@@ -474,7 +482,7 @@ tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
   message->device_id = node->device_id;
   message->name = tl_wire_string (node->name);
   message->connected = node->stream != NULL;
-  message->transport = node->stream != NULL ? (char *) "grpc" : tl_wire_string (NULL);
+  message->transport = node->stream != NULL ? (char *)"grpc" : tl_wire_string (NULL);
   message->address = node->stream != NULL ? tl_wire_string (node->address) : tl_wire_string (NULL);
   message->registered_at_unix_ms = node->registered_at;
   message->connected_at_unix_ms = node->stream != NULL ? node->connected_at : 0;

@@ -9,13 +9,13 @@
 G_BEGIN_DECLS
 
 /*
- * TlNodeRegistry: which nodes there are, what they announce, and which are connected (PROTOCOL 4). Presence is memory; it is written when it
- * changes meaning. Thread: main.
+ * TlNodeRegistry: which nodes there are, what they announce, and which are connected (PROTOCOL 4). Presence is memory;
+ * it is written when it changes meaning. Thread: main.
  */
 #define TL_NODE_MAX_CAPABILITIES 128
-#define TL_NODE_MAX_TEXT 64           /* platform, version */
-#define TL_NODE_MAX_DESCRIPTION 240
-#define TL_NODE_MAX_SCHEMA 4096
+#define TL_NODE_MAX_TEXT         64 /* platform, version */
+#define TL_NODE_MAX_DESCRIPTION  240
+#define TL_NODE_MAX_SCHEMA       4096
 
 typedef struct
 {

@@ -11,13 +11,14 @@
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
 
-#define NODE_PATH "/twinlatch.v1.NodeService/"
-#define MAX_SMALL (16u * 1024u)
+#define NODE_PATH        "/twinlatch.v1.NodeService/"
+#define MAX_SMALL        (16u * 1024u)
 #define MAX_REGISTRATION (1024u * 1024u)
 /* JSON inside a protobuf string needs no escaping: payload, receipt, and room. */
 #define MAX_RESULT (TL_DISPATCH_MAX_PAYLOAD + 64u * 1024u)
 
-/* The device behind the call, or FALSE and the call is finished: a claimed id must be the certificate's (PROTOCOL 4). */
+/* The device behind the call, or FALSE and the call is finished: a claimed id must be the certificate's (PROTOCOL 4).
+ */
 static gboolean
 check_device (TlGateway *gateway, TlRpcCall *call, const char *claimed)
 {
@@ -27,8 +28,8 @@ check_device (TlGateway *gateway, TlRpcCall *call, const char *claimed)
   tl_gateway_certificate_seen (gateway, peer->fingerprint);
   if (g_str_equal (claimed, peer->admission.device_id))
     return TRUE;
-  tl_log (TL_LOG_WARNING, "a device claimed to be another", "device_id", peer->admission.device_id, "source", peer->source,
-          NULL);
+  tl_log (TL_LOG_WARNING, "a device claimed to be another", "device_id", peer->admission.device_id, "source",
+          peer->source, NULL);
   g_set_error (&error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "the device id in the message is not the certificate's");
   tl_rpc_call_finish (call, error);
   return FALSE;
@@ -38,7 +39,7 @@ static void
 on_register (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__RegisterNodeRequest *request = (const Twinlatch__V1__RegisterNodeRequest *) message;
+  const Twinlatch__V1__RegisterNodeRequest *request = (const Twinlatch__V1__RegisterNodeRequest *)message;
   Twinlatch__V1__RegisterNodeResponse answer = TWINLATCH__V1__REGISTER_NODE_RESPONSE__INIT;
   g_autoptr (GError) error = NULL;
   TlNode *node;
@@ -53,19 +54,20 @@ on_register (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
     }
   node = tl_node_registry_registered (gateway->registry, request->device_id, request, tl_rpc_call_peer (call)->address);
   answer.version = TL_PAIRING_VERSION;
-  answer.gateway_id = (char *) tl_gateway_identity_id (gateway->identity);
+  answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
   answer.server_time_unix_ms = tl_clock_wall_ms (gateway->clock);
   answer.latest_seq = node->latest_seq;
   answer.ca_generation = tl_certificate_authority_generation (tl_gateway_identity_ca (gateway->identity));
   answer.n_addresses = g_strv_length (gateway->advertised);
   answer.addresses = gateway->advertised;
-  answer.policy = (char *) "{}";
-  answer.gateway_version = (char *) TL_VERSION;
+  answer.policy = (char *)"{}";
+  answer.gateway_version = (char *)TL_VERSION;
   tl_rpc_call_reply (call, &answer.base);
 }
 
-/* ---- StreamEvents ---------------------------------------------------------------------------------------------------- */
+/* ---- StreamEvents
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* The node whose stream this call is: NULL before `resume` and after it was superseded. */
 static TlNode *
@@ -85,8 +87,7 @@ finish_invalid (TlRpcCall *call, const char *message)
 static gboolean
 cursor_is_valid (const Twinlatch__V1__Cursor *cursor)
 {
-  return cursor != NULL
-         && (cursor->seq == 0 ? cursor->event_id[0] == '\0' : tl_ulid_is_valid (cursor->event_id))
+  return cursor != NULL && (cursor->seq == 0 ? cursor->event_id[0] == '\0' : tl_ulid_is_valid (cursor->event_id))
          && cursor->seq <= G_MAXINT64;
 }
 
@@ -102,7 +103,8 @@ on_resume (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamEvent
     finish_invalid (call, "a stream is resumed once");
   else if (node == NULL || node->registration == NULL)
     {
-      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_FAILED_PRECONDITION, "register the node first");
+      g_autoptr (GError) error
+          = g_error_new_literal (TL_ERROR, TL_ERROR_FAILED_PRECONDITION, "register the node first");
       tl_rpc_call_finish (call, error);
     }
   else if (resume->cursor != NULL && !cursor_is_valid (resume->cursor))
@@ -134,14 +136,15 @@ static void
 on_stream_message (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__StreamEventsRequest *request = (const Twinlatch__V1__StreamEventsRequest *) message;
+  const Twinlatch__V1__StreamEventsRequest *request = (const Twinlatch__V1__StreamEventsRequest *)message;
   TlNode *node = stream_node (gateway, call);
 
   if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_RESUME)
     on_resume (gateway, call, request->resume);
   else if (node == NULL)
     finish_invalid (call, "the first message of the stream has to be resume");
-  else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_ACK && cursor_is_valid (request->ack->cursor))
+  else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_ACK
+           && cursor_is_valid (request->ack->cursor))
     tl_event_stream_acknowledge (node->stream, request->ack->cursor->seq, request->ack->cursor->event_id);
   else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_NODE_EVENT)
     on_node_event (gateway, call, request->node_event);
@@ -166,14 +169,15 @@ on_stream_half_close (TlRpcCall *call, gpointer user_data)
   tl_rpc_call_finish (call, NULL);
 }
 
-/* ---- the rest -------------------------------------------------------------------------------------------------------- */
+/* ---- the rest
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void
 on_result (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
   const Twinlatch__V1__SubmitCapabilityResultRequest *request
-      = (const Twinlatch__V1__SubmitCapabilityResultRequest *) message;
+      = (const Twinlatch__V1__SubmitCapabilityResultRequest *)message;
 
   if (check_device (gateway, call, request->device_id))
     tl_dispatcher_result (gateway->dispatcher, call, request->device_id, request);
@@ -198,8 +202,8 @@ on_fetched (const GError *error, gpointer result, gpointer user_data)
     tl_rpc_call_finish (fetch->call, error);
   else if (record == NULL || record->seq != fetch->seq)
     {
-      g_autoptr (GError) missing = g_error_new (TL_ERROR, TL_ERROR_NOT_FOUND,
-                                                "event %" G_GUINT64_FORMAT " is not in the log", fetch->seq);
+      g_autoptr (GError) missing
+          = g_error_new (TL_ERROR, TL_ERROR_NOT_FOUND, "event %" G_GUINT64_FORMAT " is not in the log", fetch->seq);
       tl_rpc_call_finish (fetch->call, missing);
     }
   else
@@ -216,7 +220,7 @@ static void
 on_fetch (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__FetchEventRequest *request = (const Twinlatch__V1__FetchEventRequest *) message;
+  const Twinlatch__V1__FetchEventRequest *request = (const Twinlatch__V1__FetchEventRequest *)message;
   Fetch *fetch;
 
   if (!check_device (gateway, call, request->device_id))
@@ -245,9 +249,9 @@ on_info (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 
   for (guint i = 0; i < n; i++)
     pointers[i] = &cas[i];
-  answer.gateway_id = (char *) tl_gateway_identity_id (gateway->identity);
+  answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
-  answer.gateway_version = (char *) TL_VERSION;
+  answer.gateway_version = (char *)TL_VERSION;
   answer.server_time_unix_ms = tl_clock_wall_ms (gateway->clock);
   answer.n_ca_bundle = n;
   answer.ca_bundle = pointers;
@@ -274,21 +278,23 @@ static void
 on_unpair (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__UnpairRequest *request = (const Twinlatch__V1__UnpairRequest *) message;
+  const Twinlatch__V1__UnpairRequest *request = (const Twinlatch__V1__UnpairRequest *)message;
 
   if (check_device (gateway, call, request->device_id))
-    tl_gateway_revoke_device (gateway, request->device_id, tl_rpc_call_peer (call)->actor, "given up by the device", on_unpaired,
-                              tl_rpc_call_ref (call));
+    tl_gateway_revoke_device (gateway, request->device_id, tl_rpc_call_peer (call)->actor, "given up by the device",
+                              on_unpaired, tl_rpc_call_ref (call));
 }
 
-#define ROW(name, kind, snake, max, message_func, half_close, cancelled)                                                          \
-  { NODE_PATH name, kind, TL_RPC_AUTH_DEVICE, &twinlatch__v1__##snake##_request__descriptor,                                      \
-    &twinlatch__v1__##snake##_response__descriptor, max, message_func, half_close, cancelled }
+#define ROW(name, kind, snake, max, message_func, half_close, cancelled)                                               \
+  {                                                                                                                    \
+    NODE_PATH name, kind, TL_RPC_AUTH_DEVICE, &twinlatch__v1__##snake##_request__descriptor,                           \
+        &twinlatch__v1__##snake##_response__descriptor, max, message_func, half_close, cancelled                       \
+  }
 
 static const TlRpcMethod methods[] = {
   ROW ("RegisterNode", TL_RPC_UNARY, register_node, MAX_REGISTRATION, on_register, NULL, NULL),
-  ROW ("StreamEvents", TL_RPC_BIDI, stream_events, TL_NODE_MAX_EVENT_DATA + MAX_SMALL, on_stream_message, on_stream_half_close,
-       on_stream_end),
+  ROW ("StreamEvents", TL_RPC_BIDI, stream_events, TL_NODE_MAX_EVENT_DATA + MAX_SMALL, on_stream_message,
+       on_stream_half_close, on_stream_end),
   ROW ("SubmitCapabilityResult", TL_RPC_UNARY, submit_capability_result, MAX_RESULT, on_result, NULL, NULL),
   ROW ("FetchEvent", TL_RPC_UNARY, fetch_event, MAX_SMALL, on_fetch, NULL, NULL),
   ROW ("GetGatewayInfo", TL_RPC_UNARY, get_gateway_info, MAX_SMALL, on_info, NULL, NULL),

@@ -6,8 +6,8 @@
 G_BEGIN_DECLS
 
 /*
- * NodeService over gRPC (PROTOCOL 4): for admitted devices; a device id in a message must be the certificate's. State is the registry's and the
- * dispatcher's. Thread: main.
+ * NodeService over gRPC (PROTOCOL 4): for admitted devices; a device id in a message must be the certificate's. State
+ * is the registry's and the dispatcher's. Thread: main.
  */
 #define TL_NODE_MAX_EVENT_DATA (64u * 1024u)
 

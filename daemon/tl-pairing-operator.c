@@ -10,14 +10,15 @@
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
 
-/* ---- mint ------------------------------------------------------------------------------------------------------------ */
+/* ---- mint
+ * ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct
 {
   TlPairingService *service;
   TlRpcCall *call;
   TlCodeRecord *record;
-  TlSecret *secret;      /* digits or token */
+  TlSecret *secret; /* digits or token */
   char *gateway_id;
   TlRandom *random;
 } Mint;
@@ -42,7 +43,7 @@ format_link (Mint *mint, GError **error)
 
   tl_sha256 (g_bytes_get_data (ca, NULL), g_bytes_get_size (ca), digest);
   link = tl_pairing_link_new (mint->gateway_id, mint->record->code_id, mint->secret, digest,
-                              (const char *const *) gateway->advertised, gateway->config->name, error);
+                              (const char *const *)gateway->advertised, gateway->config->name, error);
   return link != NULL ? tl_pairing_link_format (link) : NULL;
 }
 
@@ -72,7 +73,7 @@ on_code_added (const GError *error, gpointer result, gpointer user_data)
   answer.code = &code;
   if (link == NULL)
     pin = tl_pairing_pin_format (record->slot, mint->secret);
-  answer.secret = link != NULL ? (char *) tl_secret_data (link) : pin;
+  answer.secret = link != NULL ? (char *)tl_secret_data (link) : pin;
   tl_rpc_call_reply (mint->call, &answer.base);
   tl_wipe_string (pin);
   mint_free (mint);
@@ -178,7 +179,8 @@ tl_pairing_service_mint (TlPairingService *self, TlRpcCall *call,
   g_task_run_in_thread (task, derive_verifier);
 }
 
-/* ---- decide ---------------------------------------------------------------------------------------------------------- */
+/* ---- decide
+ * ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct
 {
@@ -278,8 +280,8 @@ decide (Decision *decision, const TlPairingRecord *record)
           return;
         }
     }
-  tl_store_decide_pairing (gateway->store, record->request_id, decision->approve, actor, decision->reason, now, on_decided,
-                           decision);
+  tl_store_decide_pairing (gateway->store, record->request_id, decision->approve, actor, decision->reason, now,
+                           on_decided, decision);
 }
 
 static void
@@ -316,7 +318,8 @@ tl_pairing_service_decide (TlPairingService *self, TlRpcCall *call, const Twinla
   if (request->approve && request->code[0] == '\0')
     g_set_error (&error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "approval needs the six digits that the device shows");
   else if (strlen (request->reason) > TL_PAIRING_REASON_MAX || !g_utf8_validate (request->reason, -1, NULL))
-    g_set_error (&error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the reason is longer than %d bytes", TL_PAIRING_REASON_MAX);
+    g_set_error (&error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the reason is longer than %d bytes",
+                 TL_PAIRING_REASON_MAX);
   if (error != NULL)
     {
       tl_rpc_call_finish (call, error);

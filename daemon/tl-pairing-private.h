@@ -7,7 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* Shared by tl-pairing-service.c (sessions), tl-pairing-watch.c (decisions reach devices and operators), tl-pairing-operator.c. */
+/* Shared by tl-pairing-service.c (sessions), tl-pairing-watch.c (decisions reach devices and operators),
+ * tl-pairing-operator.c. */
 struct _TlPairingService
 {
   TlGateway *gateway;

@@ -62,7 +62,8 @@ log_denied (TlRpcCall *call, const char *what, const char *device_id, const GErr
           "error", error->message, NULL);
 }
 
-/* ---- StartPairing -------------------------------------------------------------------------------------------------- */
+/* ---- StartPairing --------------------------------------------------------------------------------------------------
+ */
 
 typedef struct
 {
@@ -75,8 +76,8 @@ static void
 start_wait_free (StartWait *wait)
 {
   tl_rpc_call_unref (wait->call);
-  g_free ((char *) wait->start.code_id);
-  g_free ((char *) wait->start.device_id);
+  g_free ((char *)wait->start.code_id);
+  g_free ((char *)wait->start.device_id);
   g_free (wait);
 }
 
@@ -85,7 +86,8 @@ copy_fixed (const char *what, ProtobufCBinaryData bytes, void *out, gsize length
 {
   if (bytes.len != length)
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "%s has %zu bytes instead of %zu", what, bytes.len, length);
+      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "%s has %zu bytes instead of %zu", what, bytes.len,
+                   length);
       return FALSE;
     }
   memcpy (out, bytes.data, length);
@@ -124,7 +126,8 @@ read_start (const Twinlatch__V1__StartPairingRequest *message, TlPairingStart *s
     }
   if (start->code_id == NULL && (start->slot < 1 || start->slot > TL_PAIRING_SLOT_MAX))
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "slot %u is not within 1..%d", start->slot, TL_PAIRING_SLOT_MAX);
+      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "slot %u is not within 1..%d", start->slot,
+                   TL_PAIRING_SLOT_MAX);
       return FALSE;
     }
   if (!tl_wire_client_kind_from (message->client_kind, &start->client_kind))
@@ -140,8 +143,8 @@ read_start (const Twinlatch__V1__StartPairingRequest *message, TlPairingStart *s
   start->device_id = message->device_id;
   return copy_fixed ("device_ephemeral", message->device_ephemeral, start->device_ephemeral, 32, error)
          && copy_fixed ("device_commitment", message->device_commitment, start->device_commitment, 32, error)
-         && copy_fixed ("server_certificate_sha256", message->server_certificate_sha256, start->server_certificate_sha256, 32,
-                        error);
+         && copy_fixed ("server_certificate_sha256", message->server_certificate_sha256,
+                        start->server_certificate_sha256, 32, error);
 }
 
 static void
@@ -150,13 +153,13 @@ reply_offer (TlRpcCall *call, const TlPairingOffer *offer)
   Twinlatch__V1__StartPairingResponse answer = TWINLATCH__V1__START_PAIRING_RESPONSE__INIT;
 
   answer.version = offer->version;
-  answer.session_id = (char *) offer->session_id;
-  answer.gateway_id = (char *) offer->gateway_id;
+  answer.session_id = (char *)offer->session_id;
+  answer.gateway_id = (char *)offer->gateway_id;
   answer.challenge = tl_wire_bytes (offer->challenge, sizeof offer->challenge);
   answer.gateway_ephemeral = tl_wire_bytes (offer->gateway_ephemeral, sizeof offer->gateway_ephemeral);
   answer.ca_certificate = tl_wire_gbytes (offer->ca_certificate);
   answer.salt = tl_wire_bytes (offer->salt, sizeof offer->salt);
-  answer.kdf = (char *) offer->kdf.name;
+  answer.kdf = (char *)offer->kdf.name;
   answer.kdf_n = offer->kdf.n;
   answer.kdf_r = offer->kdf.r;
   answer.kdf_p = offer->kdf.p;
@@ -230,7 +233,7 @@ on_start (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
       finish_with (call, TL_ERROR_RESOURCE_EXHAUSTED, "too many pairing attempts; try again in a minute");
       return;
     }
-  if (!read_start ((const Twinlatch__V1__StartPairingRequest *) message, &start, &error))
+  if (!read_start ((const Twinlatch__V1__StartPairingRequest *)message, &start, &error))
     {
       tl_rpc_call_finish (call, error);
       return;
@@ -239,8 +242,9 @@ on_start (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
     {
       tl_log (TL_LOG_WARNING, "a device saw another certificate than this gateway's: somebody may be in between",
               "source", tl_rpc_call_peer (call)->source, "device_id", start.device_id, NULL);
-      finish_with (call, TL_ERROR_WRONG_CA,
-                   "the certificate on this connection is not the gateway's: somebody may be in between; do not pair here");
+      finish_with (
+          call, TL_ERROR_WRONG_CA,
+          "the certificate on this connection is not the gateway's: somebody may be in between; do not pair here");
       return;
     }
   wait = g_new0 (StartWait, 1);
@@ -249,10 +253,12 @@ on_start (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
   wait->start = start;
   wait->start.code_id = g_strdup (start.code_id);
   wait->start.device_id = g_strdup (start.device_id);
-  tl_store_find_live_code (gateway->store, start.slot, start.code_id, tl_clock_wall_ms (gateway->clock), on_code_found, wait);
+  tl_store_find_live_code (gateway->store, start.slot, start.code_id, tl_clock_wall_ms (gateway->clock), on_code_found,
+                           wait);
 }
 
-/* ---- ExchangePairing ----------------------------------------------------------------------------------------------- */
+/* ---- ExchangePairing -----------------------------------------------------------------------------------------------
+ */
 
 /* The open session, or the call is finished. */
 static TlOpenSession *
@@ -311,7 +317,7 @@ on_exchange (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
 {
   TlPairingService *self = user_data;
   TlGateway *gateway = self->gateway;
-  const Twinlatch__V1__ExchangePairingRequest *request = (const Twinlatch__V1__ExchangePairingRequest *) message;
+  const Twinlatch__V1__ExchangePairingRequest *request = (const Twinlatch__V1__ExchangePairingRequest *)message;
   gint64 now = tl_clock_wall_ms (gateway->clock);
   TlOpenSession *entry = take_session (self, call, request->session_id);
   g_autoptr (GError) error = NULL;
@@ -330,7 +336,8 @@ on_exchange (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
                          tl_pairing_wait_new (self, call, request->session_id, NULL));
 }
 
-/* ---- CompletePairing ----------------------------------------------------------------------------------------------- */
+/* ---- CompletePairing -----------------------------------------------------------------------------------------------
+ */
 
 static gboolean
 read_complete (const Twinlatch__V1__CompletePairingRequest *message, TlPairingComplete *complete, GError **error)
@@ -363,9 +370,8 @@ read_complete (const Twinlatch__V1__CompletePairingRequest *message, TlPairingCo
 static void
 reply_complete (TlRpcCall *call, const TlPairingRecord *record, TlPairingKeys *keys)
 {
-  TlPairingCompleteAnswer answer = { .request_id = record->request_id,
-                                     .state = record->state,
-                                     .expires_at_ms = record->expires_at };
+  TlPairingCompleteAnswer answer
+      = { .request_id = record->request_id, .state = record->state, .expires_at_ms = record->expires_at };
   Twinlatch__V1__CompletePairingResponse message = TWINLATCH__V1__COMPLETE_PAIRING_RESPONSE__INIT;
 
   tl_pairing_keys_mac_complete_answer (keys, record->device_nonce, &answer);
@@ -399,7 +405,8 @@ on_pairing_added (const GError *error, gpointer result, gpointer user_data)
       return;
     }
   tl_log (TL_LOG_NOTICE, "a device asks to pair", "request_id", record->request_id, "device_id", record->device_id,
-          "name", record->device_name, "source", record->source, "state", tl_pairing_state_to_string (record->state), NULL);
+          "name", record->device_name, "source", record->source, "state", tl_pairing_state_to_string (record->state),
+          NULL);
   tl_pairing_note_expiry (wait->service, record->expires_at);
   reply_complete (wait->call, record, keys);
   tl_pairing_changed (wait->service, record);
@@ -522,7 +529,7 @@ static void
 on_complete (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlPairingService *self = user_data;
-  const Twinlatch__V1__CompletePairingRequest *request = (const Twinlatch__V1__CompletePairingRequest *) message;
+  const Twinlatch__V1__CompletePairingRequest *request = (const Twinlatch__V1__CompletePairingRequest *)message;
   g_autoptr (GError) error = NULL;
   TlPairingComplete complete = { 0 };
 
@@ -547,20 +554,23 @@ on_complete (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
   g_bytes_unref (complete.csr_der);
 }
 
-/* ---- the object ---------------------------------------------------------------------------------------------------- */
+/* ---- the object ----------------------------------------------------------------------------------------------------
+ */
 
 #define PAIRING_PATH "/twinlatch.v1.PairingService/"
 
 static const TlRpcMethod methods[] = {
   { PAIRING_PATH "StartPairing", TL_RPC_UNARY, TL_RPC_AUTH_ANYONE, &twinlatch__v1__start_pairing_request__descriptor,
     &twinlatch__v1__start_pairing_response__descriptor, TL_PAIRING_MAX_BODY, on_start, NULL, NULL },
-  { PAIRING_PATH "ExchangePairing", TL_RPC_UNARY, TL_RPC_AUTH_ANYONE, &twinlatch__v1__exchange_pairing_request__descriptor,
-    &twinlatch__v1__exchange_pairing_response__descriptor, TL_PAIRING_MAX_BODY, on_exchange, NULL, NULL },
-  { PAIRING_PATH "CompletePairing", TL_RPC_UNARY, TL_RPC_AUTH_ANYONE, &twinlatch__v1__complete_pairing_request__descriptor,
-    &twinlatch__v1__complete_pairing_response__descriptor, TL_PAIRING_MAX_BODY, on_complete, NULL, NULL },
-  { PAIRING_PATH "WatchPairing", TL_RPC_SERVER_STREAM, TL_RPC_AUTH_ANYONE, &twinlatch__v1__watch_pairing_request__descriptor,
-    &twinlatch__v1__watch_pairing_response__descriptor, TL_PAIRING_MAX_BODY, tl_pairing_on_watch, NULL,
-    tl_pairing_on_watch_cancelled },
+  { PAIRING_PATH "ExchangePairing", TL_RPC_UNARY, TL_RPC_AUTH_ANYONE,
+    &twinlatch__v1__exchange_pairing_request__descriptor, &twinlatch__v1__exchange_pairing_response__descriptor,
+    TL_PAIRING_MAX_BODY, on_exchange, NULL, NULL },
+  { PAIRING_PATH "CompletePairing", TL_RPC_UNARY, TL_RPC_AUTH_ANYONE,
+    &twinlatch__v1__complete_pairing_request__descriptor, &twinlatch__v1__complete_pairing_response__descriptor,
+    TL_PAIRING_MAX_BODY, on_complete, NULL, NULL },
+  { PAIRING_PATH "WatchPairing", TL_RPC_SERVER_STREAM, TL_RPC_AUTH_ANYONE,
+    &twinlatch__v1__watch_pairing_request__descriptor, &twinlatch__v1__watch_pairing_response__descriptor,
+    TL_PAIRING_MAX_BODY, tl_pairing_on_watch, NULL, tl_pairing_on_watch_cancelled },
 };
 
 TlPairingService *
@@ -573,7 +583,7 @@ tl_pairing_service_new (TlGateway *gateway)
   self->starts = tl_rate_limit_new (limits->starts_per_minute_per_source, limits->starts_per_minute);
   self->sessions = tl_session_table_new (limits->sessions, limits->sessions_per_source);
   self->waiting = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, tl_pairing_device_watch_free);
-  self->operators = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
+  self->operators = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   self->deciding = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   return self;
 }

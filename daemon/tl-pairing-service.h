@@ -7,16 +7,17 @@
 G_BEGIN_DECLS
 
 /*
- * TlPairingService: PairingService for strangers (PROTOCOL 3.2) and the operators' half of it: minting, deciding, watching. The protocol's
- * order and checks are TlGatewaySession's; durable counting is the store's; here they meet the network. Thread: main.
+ * TlPairingService: PairingService for strangers (PROTOCOL 3.2) and the operators' half of it: minting, deciding,
+ * watching. The protocol's order and checks are TlGatewaySession's; durable counting is the store's; here they meet the
+ * network. Thread: main.
  */
-#define TL_PAIRING_MAX_BODY (16 * 1024)              /* PROTOCOL 3.4 */
-#define TL_PAIRING_APPROVAL_MS (10 * 60 * 1000)
-#define TL_PAIRING_DEFAULT_TTL_MS (10 * 60 * 1000)
-#define TL_PAIRING_MIN_TTL_MS (30 * 1000)
-#define TL_PAIRING_MAX_TTL_MS (24 * 3600 * 1000)
+#define TL_PAIRING_MAX_BODY         (16 * 1024) /* PROTOCOL 3.4 */
+#define TL_PAIRING_APPROVAL_MS      (10 * 60 * 1000)
+#define TL_PAIRING_DEFAULT_TTL_MS   (10 * 60 * 1000)
+#define TL_PAIRING_MIN_TTL_MS       (30 * 1000)
+#define TL_PAIRING_MAX_TTL_MS       (24 * 3600 * 1000)
 #define TL_PAIRING_DEFAULT_ATTEMPTS 3
-#define TL_PAIRING_MAX_ATTEMPTS 10
+#define TL_PAIRING_MAX_ATTEMPTS     10
 
 TlPairingService *tl_pairing_service_new (TlGateway *gateway);
 void tl_pairing_service_free (TlPairingService *service);

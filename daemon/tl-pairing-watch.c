@@ -27,7 +27,8 @@ tl_pairing_device_watch_free (gpointer data)
   g_free (watch);
 }
 
-/* ---- answers to the device ----------------------------------------------------------------------------------------- */
+/* ---- answers to the device -----------------------------------------------------------------------------------------
+ */
 
 static void
 fill_completed (TlPairingService *self, const TlPairingRecord *record, TlPairingWatchAnswer *answer, GPtrArray *bundle)
@@ -38,9 +39,9 @@ fill_completed (TlPairingService *self, const TlPairingRecord *record, TlPairing
   for (guint i = 0; i < tl_trust_bundle_size (trust); i++)
     g_ptr_array_add (bundle, tl_certificate_to_der (tl_trust_bundle_get (trust, i)));
   answer->certificate_der = record->certificate_der;
-  answer->ca_bundle = (GBytes *const *) bundle->pdata;
+  answer->ca_bundle = (GBytes *const *)bundle->pdata;
   answer->n_ca_bundle = bundle->len;
-  answer->addresses = (const char *const *) gateway->advertised;
+  answer->addresses = (const char *const *)gateway->advertised;
   answer->policy = "{}";
   answer->gateway_name = gateway->config->name;
   answer->ca_generation = tl_certificate_authority_generation (tl_gateway_identity_ca (gateway->identity));
@@ -50,9 +51,10 @@ fill_completed (TlPairingService *self, const TlPairingRecord *record, TlPairing
 static gboolean
 send_state (TlPairingService *self, TlDeviceWatch *watch, const TlPairingRecord *record)
 {
-  g_autoptr (GPtrArray) bundle = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
-  TlPairingWatchAnswer answer = { .state = record->state, .reason = record->reason != NULL ? record->reason : "",
-                                  .policy = "", .gateway_name = "" };
+  g_autoptr (GPtrArray) bundle = g_ptr_array_new_with_free_func ((GDestroyNotify)g_bytes_unref);
+  TlPairingWatchAnswer answer = {
+    .state = record->state, .reason = record->reason != NULL ? record->reason : "", .policy = "", .gateway_name = ""
+  };
   Twinlatch__V1__WatchPairingResponse message = TWINLATCH__V1__WATCH_PAIRING_RESPONSE__INIT;
   g_autofree ProtobufCBinaryData *ders = NULL;
 
@@ -67,12 +69,12 @@ send_state (TlPairingService *self, TlDeviceWatch *watch, const TlPairingRecord 
   message.certificate_der = tl_wire_gbytes (answer.certificate_der);
   message.n_ca_bundle = bundle->len;
   message.ca_bundle = ders;
-  message.n_addresses = answer.addresses != NULL ? g_strv_length ((char **) answer.addresses) : 0;
-  message.addresses = (char **) answer.addresses;
+  message.n_addresses = answer.addresses != NULL ? g_strv_length ((char **)answer.addresses) : 0;
+  message.addresses = (char **)answer.addresses;
   message.policy = tl_wire_string (answer.policy);
   message.gateway_name = tl_wire_string (answer.gateway_name);
   message.ca_generation = answer.ca_generation;
-  message.role = (Twinlatch__V1__Role) answer.role;
+  message.role = (Twinlatch__V1__Role)answer.role;
   message.mac = tl_wire_bytes (answer.mac, sizeof answer.mac);
   return tl_rpc_call_send (watch->call, &message.base);
 }
@@ -83,7 +85,8 @@ is_final (TlPairingState state)
   return state != TL_PAIRING_STATE_PENDING_APPROVAL && state != TL_PAIRING_STATE_APPROVED;
 }
 
-/* ---- issuance -------------------------------------------------------------------------------------------------------- */
+/* ---- issuance
+ * -------------------------------------------------------------------------------------------------------- */
 
 static TlCertificateRecord *
 make_certificate_record (X509 *leaf, const TlPairingRecord *request, guint generation)
@@ -157,7 +160,7 @@ issue (TlPairingService *self, const TlPairingRecord *request)
   gint64 now = tl_clock_wall_ms (gateway->clock);
   gsize length = 0;
   const guint8 *der = g_bytes_get_data (request->tls_public_der, &length);
-  g_autoptr (EVP_PKEY) key = d2i_PUBKEY (NULL, &der, (long) length);
+  g_autoptr (EVP_PKEY) key = d2i_PUBKEY (NULL, &der, (long)length);
   g_autoptr (GError) error = NULL;
   g_autoptr (X509) leaf = NULL;
   g_autoptr (GBytes) leaf_der = NULL;
@@ -181,7 +184,8 @@ issue (TlPairingService *self, const TlPairingRecord *request)
   tl_store_complete_pairing (gateway->store, request->request_id, record, leaf_der, now, on_completed, wait);
 }
 
-/* ---- operators ------------------------------------------------------------------------------------------------------- */
+/* ---- operators
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void
 send_to_operator (TlRpcCall *call, const TlPairingRecord *record)
@@ -248,7 +252,8 @@ tl_pairing_service_unwatch (TlPairingService *self, TlRpcCall *call)
   g_ptr_array_remove (self->operators, call);
 }
 
-/* ---- WatchPairing ---------------------------------------------------------------------------------------------------- */
+/* ---- WatchPairing
+ * ---------------------------------------------------------------------------------------------------- */
 
 typedef struct
 {
@@ -317,14 +322,14 @@ void
 tl_pairing_on_watch (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlPairingService *self = user_data;
-  const Twinlatch__V1__WatchPairingRequest *request = (const Twinlatch__V1__WatchPairingRequest *) message;
+  const Twinlatch__V1__WatchPairingRequest *request = (const Twinlatch__V1__WatchPairingRequest *)message;
   WatchWait *watch;
 
   if (!tl_ulid_is_valid (request->session_id) || request->nonce.len != TL_PAIRING_WATCH_NONCE_LENGTH
       || request->mac.len != TL_PAIRING_MAC_LENGTH)
     {
-      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_INVALID_ARGUMENT,
-                                                      "session id, nonce or MAC is malformed");
+      g_autoptr (GError) error
+          = g_error_new_literal (TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "session id, nonce or MAC is malformed");
       tl_rpc_call_finish (call, error);
       return;
     }

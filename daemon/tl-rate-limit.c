@@ -3,8 +3,8 @@
 
 #define WINDOW_US (G_GINT64_CONSTANT (60) * G_USEC_PER_SEC)
 
-/* The times of the last `limit` events: the next is allowed when the oldest of them is a window ago. Exact, where counting by the minute
- * would let almost twice the limit through around a minute's end. */
+/* The times of the last `limit` events: the next is allowed when the oldest of them is a window ago. Exact, where
+ * counting by the minute would let almost twice the limit through around a minute's end. */
 typedef struct
 {
   guint limit, count, next;
@@ -68,7 +68,7 @@ is_stale (gpointer key, gpointer value, gpointer user_data)
 {
   const Ring *ring = value;
   guint newest = (ring->next + ring->limit - 1) % ring->limit;
-  return *(gint64 *) user_data - ring->times[newest] >= WINDOW_US;
+  return *(gint64 *)user_data - ring->times[newest] >= WINDOW_US;
 }
 
 gboolean

@@ -6,8 +6,9 @@
 G_BEGIN_DECLS
 
 /*
- * TlRateLimit: at most N events in any 60 s, per source and overall (PROTOCOL 3.4), exactly. A source is forgotten after a quiet minute;
- * their number is bounded, because strangers choose them. Pure: time is a parameter. Thread: owner's.
+ * TlRateLimit: at most N events in any 60 s, per source and overall (PROTOCOL 3.4), exactly. A source is forgotten
+ * after a quiet minute; their number is bounded, because strangers choose them. Pure: time is a parameter. Thread:
+ * owner's.
  */
 #define TL_RATE_LIMIT_MAX_SOURCES 16384
 

@@ -33,10 +33,10 @@ receipt_transcript (const Twinlatch__V1__Receipt *receipt, const TlCapabilityRec
   tl_transcript_add_string (transcript, request->capability);
   tl_transcript_add (transcript, digest, sizeof digest);
   tl_transcript_add_string (transcript, request->requested_by);
-  tl_transcript_add_u64 (transcript, (guint64) request->expires_at);
+  tl_transcript_add_u64 (transcript, (guint64)request->expires_at);
   tl_transcript_add_string (transcript, receipt->decision);
   tl_transcript_add_string (transcript, receipt->by);
-  tl_transcript_add_u64 (transcript, (guint64) receipt->time_unix_ms);
+  tl_transcript_add_u64 (transcript, (guint64)receipt->time_unix_ms);
   return transcript;
 }
 

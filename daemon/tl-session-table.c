@@ -40,7 +40,7 @@ tl_session_table_free (TlSessionTable *self)
   if (self == NULL)
     return;
   g_hash_table_unref (self->by_id);
-  g_queue_clear_full (&self->order, (GDestroyNotify) tl_open_session_free);
+  g_queue_clear_full (&self->order, (GDestroyNotify)tl_open_session_free);
   g_free (self);
 }
 
@@ -74,7 +74,7 @@ count_source (TlSessionTable *self, const char *source)
   guint n = 0;
 
   for (GList *link = self->order.head; link != NULL; link = link->next)
-    n += g_str_equal (((TlOpenSession *) link->data)->source, source);
+    n += g_str_equal (((TlOpenSession *)link->data)->source, source);
   return n;
 }
 
@@ -99,7 +99,7 @@ void
 tl_session_table_add (TlSessionTable *self, TlOpenSession *entry)
 {
   g_queue_push_tail (&self->order, entry);
-  g_hash_table_insert (self->by_id, (gpointer) tl_gateway_session_id (entry->session), entry);
+  g_hash_table_insert (self->by_id, (gpointer)tl_gateway_session_id (entry->session), entry);
 }
 
 TlOpenSession *

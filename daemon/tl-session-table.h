@@ -7,21 +7,21 @@
 G_BEGIN_DECLS
 
 /*
- * TlSessionTable: the open pairing sessions, bounded overall and per source; when full, the oldest one that has not exchanged yet makes
- * room (PROTOCOL 3.4). Pure: time is a parameter. Thread: owner's.
+ * TlSessionTable: the open pairing sessions, bounded overall and per source; when full, the oldest one that has not
+ * exchanged yet makes room (PROTOCOL 3.4). Pure: time is a parameter. Thread: owner's.
  */
 typedef struct
 {
   TlGatewaySession *session;
   char *source;
   char *code_id;
-  char *attempt_id;  /* ULID of the counted attempt; NULL before */
+  char *attempt_id; /* ULID of the counted attempt; NULL before */
   TlRole role;
   gboolean auto_approve;
   char *label;
   char *code_minted_by;
   gint64 opened_ms;
-  gboolean busy;     /* a store operation or KDF is under way for it: not evicted, no other message taken */
+  gboolean busy; /* a store operation or KDF is under way for it: not evicted, no other message taken */
 } TlOpenSession;
 
 typedef struct _TlSessionTable TlSessionTable;

@@ -6,13 +6,13 @@
 char *
 tl_wire_string (const char *text)
 {
-  return text != NULL ? (char *) text : (char *) protobuf_c_empty_string;
+  return text != NULL ? (char *)text : (char *)protobuf_c_empty_string;
 }
 
 ProtobufCBinaryData
 tl_wire_bytes (const void *data, gsize length)
 {
-  return (ProtobufCBinaryData){ .len = length, .data = (uint8_t *) data };
+  return (ProtobufCBinaryData){ .len = length, .data = (uint8_t *)data };
 }
 
 ProtobufCBinaryData
@@ -32,7 +32,7 @@ tl_wire_role (TlRole role)
 gboolean
 tl_wire_role_from (Twinlatch__V1__Role wire, TlRole *role)
 {
-  switch ((int) wire)
+  switch ((int)wire)
     {
     case TWINLATCH__V1__ROLE__ROLE_UNSPECIFIED:
     case TWINLATCH__V1__ROLE__ROLE_NODE:
@@ -49,22 +49,23 @@ tl_wire_role_from (Twinlatch__V1__Role wire, TlRole *role)
 Twinlatch__V1__ClientKind
 tl_wire_client_kind (TlClientKind kind)
 {
-  return (Twinlatch__V1__ClientKind) (kind + 1);
+  return (Twinlatch__V1__ClientKind)(kind + 1);
 }
 
 gboolean
 tl_wire_client_kind_from (Twinlatch__V1__ClientKind wire, TlClientKind *kind)
 {
-  if ((int) wire < TWINLATCH__V1__CLIENT_KIND__CLIENT_KIND_NODE || (int) wire > TWINLATCH__V1__CLIENT_KIND__CLIENT_KIND_CLI)
+  if ((int)wire < TWINLATCH__V1__CLIENT_KIND__CLIENT_KIND_NODE
+      || (int)wire > TWINLATCH__V1__CLIENT_KIND__CLIENT_KIND_CLI)
     return FALSE;
-  *kind = (TlClientKind) (wire - 1);
+  *kind = (TlClientKind)(wire - 1);
   return TRUE;
 }
 
 Twinlatch__V1__PairingState
 tl_wire_pairing_state (TlPairingState state)
 {
-  return (Twinlatch__V1__PairingState) (state + 1);
+  return (Twinlatch__V1__PairingState)(state + 1);
 }
 
 G_STATIC_ASSERT (TWINLATCH__V1__PAIRING_STATE__PAIRING_STATE_COMPLETED == TL_PAIRING_STATE_COMPLETED + 1);
@@ -88,7 +89,7 @@ tl_wire_code (Twinlatch__V1__PairingCode *message, const TlCodeRecord *record)
   message->code_id = tl_wire_string (record->code_id);
   message->method = wire_method (record->method);
   message->slot = record->slot;
-  message->state = (Twinlatch__V1__CodeState) (record->state + 1);
+  message->state = (Twinlatch__V1__CodeState)(record->state + 1);
   message->role = tl_wire_role (record->role);
   message->label = tl_wire_string (record->label);
   message->auto_approve = record->auto_approve;
@@ -149,7 +150,7 @@ tl_wire_device (Twinlatch__V1__Device *message, const TlDeviceRecord *record)
   twinlatch__v1__device__init (message);
   message->device_id = tl_wire_string (record->device_id);
   message->name = tl_wire_string (record->name);
-  message->state = (Twinlatch__V1__DeviceState) (record->state + 1);
+  message->state = (Twinlatch__V1__DeviceState)(record->state + 1);
   message->role = tl_wire_role (record->role);
   message->client_kind = tl_wire_client_kind (record->client_kind);
   message->platform = tl_wire_string (record->platform);

@@ -21,7 +21,7 @@ typedef enum
 
 typedef struct
 {
-  const char *group;    /* "gateway"; a trailing '*' matches groups such as "root *" -> [root documents] */
+  const char *group; /* "gateway"; a trailing '*' matches groups such as "root *" -> [root documents] */
   const char *key;
   TlConfigType type;
   const char *fallback; /* textual default; NULL: unset */

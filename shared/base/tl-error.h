@@ -89,6 +89,6 @@ gboolean tl_error_is (const GError *error, TlErrorCode code);
 gboolean tl_error_is_locked (const GError *error);
 gboolean tl_error_is_not_found (const GError *error);
 gboolean tl_error_is_unavailable (const GError *error); /* UNAVAILABLE or TIMED_OUT: worth trying again */
-gboolean tl_error_is_final (const GError *error);       /* REVOKED, REJECTED, NOT_PAIRED, UNAUTHENTICATED: do not retry */
+gboolean tl_error_is_final (const GError *error); /* REVOKED, REJECTED, NOT_PAIRED, UNAUTHENTICATED: do not retry */
 
 G_END_DECLS

@@ -7,8 +7,8 @@ G_BEGIN_DECLS
 
 /*
  * Structured logging: journald when stderr is the journal ($JOURNAL_STREAM), else one line on stderr
- * ("time level message key=value ..."). Values are escaped, so that a stranger's bytes cannot forge a line. Secrets never
- * come here. Thread: any.
+ * ("time level message key=value ..."). Values are escaped, so that a stranger's bytes cannot forge a line. Secrets
+ * never come here. Thread: any.
  */
 typedef enum
 {

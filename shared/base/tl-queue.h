@@ -7,16 +7,17 @@ G_BEGIN_DECLS
 
 /*
  * TlQueue: the only way between the daemon's threads (DESIGN, Threads). pthread mutex inside; GLib only as the wake-up
- * of a main context, one wake-up a batch: the consumer gets all that waits, in order. Items are immutable once pushed and
- * owned by the queue until handed over.
- * Two kinds: attached to a GMainContext (callback there), or waited on by a plain thread.
+ * of a main context, one wake-up a batch: the consumer gets all that waits, in order. Items are immutable once pushed
+ * and owned by the queue until handed over. Two kinds: attached to a GMainContext (callback there), or waited on by a
+ * plain thread.
  */
 typedef struct _TlQueue TlQueue;
 /* items: `n` pointers in order, owned by the callee now; the array itself stays the queue's. */
 typedef void (*TlQueueFunc) (gpointer *items, guint n, gpointer user_data);
 
 /* Consumer is a main context (NULL = the thread-default one). free_item is for items left at the end. */
-TlQueue *tl_queue_new_for_context (GMainContext *context, TlQueueFunc func, gpointer user_data, GDestroyNotify free_item);
+TlQueue *tl_queue_new_for_context (GMainContext *context, TlQueueFunc func, gpointer user_data,
+                                   GDestroyNotify free_item);
 /* Consumer calls tl_queue_wait() on its own thread. */
 TlQueue *tl_queue_new (GDestroyNotify free_item);
 TlQueue *tl_queue_ref (TlQueue *queue);

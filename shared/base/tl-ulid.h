@@ -22,8 +22,8 @@ gboolean tl_ulid_has_prefix (const char *ulid, const char *prefix);
 
 /* Crockford base32 of bytes, upper case, no padding, last character zero-filled in its low bits. */
 char *tl_base32_encode (const guint8 *bytes, gsize length);
-/* The inverse: canonicalises (upper case, I and L = 1, O = 0, '-' skipped). Exactly `length` bytes must come out and the
- * filling bits be zero, or FALSE. */
+/* The inverse: canonicalises (upper case, I and L = 1, O = 0, '-' skipped). Exactly `length` bytes must come out and
+ * the filling bits be zero, or FALSE. */
 gboolean tl_base32_decode (const char *text, guint8 *bytes, gsize length);
 
 G_END_DECLS

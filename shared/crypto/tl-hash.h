@@ -20,7 +20,7 @@ TlTranscript *tl_transcript_new (const char *purpose);
 TlTranscript *tl_transcript_new_bare (void);
 void tl_transcript_free (TlTranscript *transcript);
 void tl_transcript_add (TlTranscript *transcript, const void *data, gsize length);
-void tl_transcript_add_bytes (TlTranscript *transcript, GBytes *bytes); /* NULL = empty field */
+void tl_transcript_add_bytes (TlTranscript *transcript, GBytes *bytes);     /* NULL = empty field */
 void tl_transcript_add_string (TlTranscript *transcript, const char *text); /* NULL = empty field */
 void tl_transcript_add_u64 (TlTranscript *transcript, guint64 value);       /* 8-byte little-endian, as a field */
 /* Borrowed until the next add. */
@@ -39,8 +39,8 @@ void tl_hmac_sha256 (const void *key, gsize key_length, const void *data, gsize 
 /* RFC 5869; salt NULL = 32 zero bytes; out_length <= 255 * 32. */
 TlSecret *tl_hkdf_sha256 (const void *salt, gsize salt_length, const void *ikm, gsize ikm_length, const void *info,
                           gsize info_length, gsize out_length);
-/* RFC 7914; refuses (INVALID_ARGUMENT) n that is not a power of two in 2..131072, r != 8 or p != 1. Blocks about 150 ms at
- * 32768: not on the daemon's main thread. */
+/* RFC 7914; refuses (INVALID_ARGUMENT) n that is not a power of two in 2..131072, r != 8 or p != 1. Blocks about 150 ms
+ * at 32768: not on the daemon's main thread. */
 TlSecret *tl_scrypt (const void *password, gsize password_length, const void *salt, gsize salt_length, guint64 n,
                      guint32 r, guint32 p, gsize out_length, GError **error);
 

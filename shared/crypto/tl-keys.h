@@ -9,15 +9,16 @@
 G_BEGIN_DECLS
 
 /*
- * Keys over EVP: X25519 for the pairing's ephemeral exchange, Ed25519 for device identities, P-256 for TLS. Thread: any;
- * objects are immutable. OpenSSL 3 calls only, nothing deprecated.
+ * Keys over EVP: X25519 for the pairing's ephemeral exchange, Ed25519 for device identities, P-256 for TLS. Thread:
+ * any; objects are immutable. OpenSSL 3 calls only, nothing deprecated.
  */
-#define TL_X25519_LENGTH 32
-#define TL_ED25519_PUBLIC_LENGTH 32
+#define TL_X25519_LENGTH            32
+#define TL_ED25519_PUBLIC_LENGTH    32
 #define TL_ED25519_SIGNATURE_LENGTH 64
 
 /* RFC 7748. private_key: 32 random bytes from `random`. */
-gboolean tl_x25519_generate (TlRandom *random, TlSecret **private_key, guint8 public_key[TL_X25519_LENGTH], GError **error);
+gboolean tl_x25519_generate (TlRandom *random, TlSecret **private_key, guint8 public_key[TL_X25519_LENGTH],
+                             GError **error);
 /* An all-zero result (small-order peer) is TL_ERROR_PROTOCOL (PROTOCOL 3.3); peer must be 32 bytes. */
 TlSecret *tl_x25519_derive (const TlSecret *private_key, const guint8 *peer, gsize peer_length, GError **error);
 

@@ -7,16 +7,16 @@
 G_BEGIN_DECLS
 
 /*
- * SPAKE2+ (RFC 9383), suite P256-SHA256-HKDF-SHA256-HMAC-SHA256 (PROTOCOL 3.3). The device is the prover, the gateway the
- * verifier. One object, one run: a repeated or out-of-order call, or any failed check, kills it (every later call fails
- * with TL_ERROR_PROTOCOL). Keys are released only after the peer's confirmation was verified. Thread: owner's.
+ * SPAKE2+ (RFC 9383), suite P256-SHA256-HKDF-SHA256-HMAC-SHA256 (PROTOCOL 3.3). The device is the prover, the gateway
+ * the verifier. One object, one run: a repeated or out-of-order call, or any failed check, kills it (every later call
+ * fails with TL_ERROR_PROTOCOL). Keys are released only after the peer's confirmation was verified. Thread: owner's.
  */
-#define TL_SPAKE2PLUS_SHARE_LENGTH 65   /* SEC1 uncompressed */
+#define TL_SPAKE2PLUS_SHARE_LENGTH   65 /* SEC1 uncompressed */
 #define TL_SPAKE2PLUS_CONFIRM_LENGTH 32
-#define TL_SPAKE2PLUS_SCALAR_LENGTH 32  /* w0, w1, big-endian */
-#define TL_SPAKE2PLUS_POINT_LENGTH 65   /* L */
-#define TL_SPAKE2PLUS_KDF_LENGTH 80     /* w0s || w1s */
-#define TL_SPAKE2PLUS_SUITE "SPAKE2+-P256-SHA256-HKDF-SHA256-HMAC-SHA256"
+#define TL_SPAKE2PLUS_SCALAR_LENGTH  32 /* w0, w1, big-endian */
+#define TL_SPAKE2PLUS_POINT_LENGTH   65 /* L */
+#define TL_SPAKE2PLUS_KDF_LENGTH     80 /* w0s || w1s */
+#define TL_SPAKE2PLUS_SUITE          "SPAKE2+-P256-SHA256-HKDF-SHA256-HMAC-SHA256"
 
 /* 80 KDF bytes to w0, w1 (each half mod n; zero is TL_ERROR_INTERNAL). */
 gboolean tl_spake2plus_derive_scalars (const TlSecret *kdf_output, TlSecret **w0, TlSecret **w1, GError **error);
@@ -35,8 +35,8 @@ void tl_spake2plus_free (TlSpake2plus *spake);
 
 /* Prover, first: shareP. */
 gboolean tl_spake2plus_share (TlSpake2plus *spake, guint8 share[TL_SPAKE2PLUS_SHARE_LENGTH], GError **error);
-/* Verifier: takes shareP (RFC 9383 section 3.3 checks: exactly 65 bytes, first 0x04, reduced, on the curve, result not the
- * identity), gives shareV and confirmV. TL_ERROR_PROTOCOL for a bad share; outputs written on success only. */
+/* Verifier: takes shareP (RFC 9383 section 3.3 checks: exactly 65 bytes, first 0x04, reduced, on the curve, result not
+ * the identity), gives shareV and confirmV. TL_ERROR_PROTOCOL for a bad share; outputs written on success only. */
 gboolean tl_spake2plus_respond (TlSpake2plus *spake, const guint8 *share_p, gsize length,
                                 guint8 share_v[TL_SPAKE2PLUS_SHARE_LENGTH],
                                 guint8 confirm_v[TL_SPAKE2PLUS_CONFIRM_LENGTH], GError **error);
@@ -48,8 +48,8 @@ gboolean tl_spake2plus_verify (TlSpake2plus *spake, const guint8 *confirm_p, gsi
 
 /* After success of confirm (prover) or verify (verifier) only; else NULL and TL_ERROR_PROTOCOL. */
 TlSecret *tl_spake2plus_shared_key (TlSpake2plus *spake, GError **error);
-/* transcript_hash of PROTOCOL 3.3: SHA-256 of lp("twinlatch/1 transcript") || lp(TT). Not plain SHA-256(TT): that is K_main,
- * which must stay secret. Same condition as above. */
+/* transcript_hash of PROTOCOL 3.3: SHA-256 of lp("twinlatch/1 transcript") || lp(TT). Not plain SHA-256(TT): that is
+ * K_main, which must stay secret. Same condition as above. */
 gboolean tl_spake2plus_transcript_hash (TlSpake2plus *spake, guint8 hash[32], GError **error);
 
 /* Tests only (vectors): fixes x or y instead of drawing it; 32 bytes big-endian in [1, n-1]. */

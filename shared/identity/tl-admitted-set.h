@@ -6,9 +6,9 @@
 G_BEGIN_DECLS
 
 /*
- * TlAdmittedSet: certificate fingerprints that are recorded for a device in state `active` (PROTOCOL 1, P admission). The one
- * structure shared between threads: main changes it after the store committed, both transports' handshakes and every call
- * read it. What is not in it is nothing, whatever its signature says. Thread: any (short pthread lock).
+ * TlAdmittedSet: certificate fingerprints that are recorded for a device in state `active` (PROTOCOL 1, P admission).
+ * The one structure shared between threads: main changes it after the store committed, both transports' handshakes and
+ * every call read it. What is not in it is nothing, whatever its signature says. Thread: any (short pthread lock).
  */
 typedef enum
 {

@@ -12,9 +12,9 @@ G_BEGIN_DECLS
  * sizes are checked before parsing. Thread: any.
  */
 #define TL_CERTIFICATE_MAX_DER 4096
-#define TL_CSR_MAX_DER 2048
+#define TL_CSR_MAX_DER         2048
 #define TL_GATEWAY_NAME_SUFFIX ".gateway.twinlatch.internal"
-#define TL_DEVICE_URI_PREFIX "twinlatch:device:"
+#define TL_DEVICE_URI_PREFIX   "twinlatch:device:"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (X509, X509_free)
 
@@ -43,8 +43,8 @@ char *tl_certificate_get_gateway_id (X509 *certificate);
 /* CA generation n from CN "Twinlatch CA <gateway id> G<n>" and the id; FALSE when it is not such a CA. */
 gboolean tl_certificate_get_ca (X509 *certificate, char **gateway_id, guint *generation);
 
-/* A request made by a device: PKCS#10, signature valid, key P-256; everything else in it is ignored (PROTOCOL 1). Returns the
- * public key. TL_ERROR_INVALID_ARGUMENT names what is wrong. */
+/* A request made by a device: PKCS#10, signature valid, key P-256; everything else in it is ignored (PROTOCOL 1).
+ * Returns the public key. TL_ERROR_INVALID_ARGUMENT names what is wrong. */
 EVP_PKEY *tl_csr_verify (const void *der, gsize length, GError **error);
 /* A request for the key; subject CN = device id (ignored by the gateway). */
 GBytes *tl_csr_new (EVP_PKEY *key, const char *device_id, GError **error);

@@ -8,9 +8,9 @@
 G_BEGIN_DECLS
 
 /*
- * TlDeviceIdentity: what a device keeps for one gateway: device id, Ed25519 identity key, P-256 TLS key, and once paired
- * certificate and trust bundle. The private keys never leave this object but into the secret store (PROTOCOL 1, P).
- * Thread: owner's.
+ * TlDeviceIdentity: what a device keeps for one gateway: device id, Ed25519 identity key, P-256 TLS key, and once
+ * paired certificate and trust bundle. The private keys never leave this object but into the secret store (PROTOCOL 1,
+ * P). Thread: owner's.
  */
 typedef struct _TlDeviceIdentity TlDeviceIdentity;
 
@@ -37,7 +37,7 @@ gboolean tl_device_identity_new_tls_key (TlDeviceIdentity *identity, GError **er
 gboolean tl_device_identity_set_certificate (TlDeviceIdentity *identity, X509 *leaf, TlTrustBundle *bundle,
                                              gint64 now_ms, GError **error);
 gboolean tl_device_identity_is_paired (TlDeviceIdentity *identity);
-X509 *tl_device_identity_certificate (TlDeviceIdentity *identity);      /* borrowed, NULL before pairing */
+X509 *tl_device_identity_certificate (TlDeviceIdentity *identity);     /* borrowed, NULL before pairing */
 TlTrustBundle *tl_device_identity_bundle (TlDeviceIdentity *identity); /* borrowed, NULL before pairing */
 /* For the transports: leaf PEM and PKCS#8 key PEM. */
 char *tl_device_identity_chain_pem (TlDeviceIdentity *identity);

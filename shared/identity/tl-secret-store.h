@@ -8,10 +8,10 @@
 G_BEGIN_DECLS
 
 /*
- * TlSecretStore: named secrets behind an asynchronous interface. Back ends: memory (tests), file (here), keyring (a library of
- * its own). Names: [a-z0-9][a-z0-9.-]{0,63}. Values <= 64 KiB. Results come on the thread-default main context of the
- * caller; nothing blocks it.
- * Errors: TL_ERROR_NOT_FOUND, LOCKED, CORRUPT (authentication tag, size), READ_ONLY, IO.
+ * TlSecretStore: named secrets behind an asynchronous interface. Back ends: memory (tests), file (here), keyring (a
+ * library of its own). Names: [a-z0-9][a-z0-9.-]{0,63}. Values <= 64 KiB. Results come on the thread-default main
+ * context of the caller; nothing blocks it. Errors: TL_ERROR_NOT_FOUND, LOCKED, CORRUPT (authentication tag, size),
+ * READ_ONLY, IO.
  */
 #define TL_SECRET_STORE_MAX_VALUE (64u * 1024u)
 
@@ -19,8 +19,8 @@ typedef struct _TlSecretStore TlSecretStore;
 
 TlSecretStore *tl_secret_store_new_memory (void);
 /* directory is made 0700; files 0600, written atomically. With key (32 bytes, from a systemd credential) every file is
- * AES-256-GCM with the name as associated data; without it files are plain (doctor says so). A directory or file that others
- * can read is refused. */
+ * AES-256-GCM with the name as associated data; without it files are plain (doctor says so). A directory or file that
+ * others can read is refused. */
 TlSecretStore *tl_secret_store_new_file (const char *directory, TlSecret *key, GError **error);
 TlSecretStore *tl_secret_store_ref (TlSecretStore *store);
 void tl_secret_store_unref (TlSecretStore *store);

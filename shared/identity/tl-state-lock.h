@@ -7,8 +7,8 @@ G_BEGIN_DECLS
 
 /*
  * TlStateLock: changes to identity state take an in-process lock, then an OS lock (open file description lock) on
- * `.identity-state.lock` in the state directory; the file carries pid and time (DESIGN, State). The kernel releases it when
- * the owner dies: no stale lock needs removing. Thread: any.
+ * `.identity-state.lock` in the state directory; the file carries pid and time (DESIGN, State). The kernel releases it
+ * when the owner dies: no stale lock needs removing. Thread: any.
  */
 #define TL_STATE_LOCK_NAME ".identity-state.lock"
 

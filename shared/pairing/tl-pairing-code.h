@@ -8,14 +8,14 @@
 G_BEGIN_DECLS
 
 /*
- * Pairing codes (PROTOCOL 3.1): the PIN `S-DDDD-DDDD` and the link's token, and what each side derives from them. The gateway
- * keeps a TlPairingVerifier, never the code. Thread: any.
+ * Pairing codes (PROTOCOL 3.1): the PIN `S-DDDD-DDDD` and the link's token, and what each side derives from them. The
+ * gateway keeps a TlPairingVerifier, never the code. Thread: any.
  */
-#define TL_PAIRING_SLOT_MAX 999
-#define TL_PAIRING_PIN_DIGITS 8
+#define TL_PAIRING_SLOT_MAX     999
+#define TL_PAIRING_PIN_DIGITS   8
 #define TL_PAIRING_TOKEN_LENGTH 16 /* random bytes; 26 base32 characters */
-#define TL_PAIRING_SALT_LENGTH 16
-#define TL_PAIRING_SCRYPT_N 32768
+#define TL_PAIRING_SALT_LENGTH  16
+#define TL_PAIRING_SCRYPT_N     32768
 #define TL_PAIRING_SCRYPT_N_MIN 16384 /* what a device accepts */
 #define TL_PAIRING_SCRYPT_N_MAX 131072
 
@@ -43,8 +43,8 @@ gboolean tl_pairing_kdf_check (TlPairingMethod method, const char *name, guint32
 TlSecret *tl_pairing_pin_generate (TlRandom *random);
 /* "S-DDDD-DDDD" for showing to the person; the caller wipes it (tl_wipe_string). */
 char *tl_pairing_pin_format (guint slot, const TlSecret *digits);
-/* Digits count, dashes and blanks do not; the secret is the last eight digits, before them the slot 1..999. INVALID_ARGUMENT says
- * which part is wrong and never repeats the digits. */
+/* Digits count, dashes and blanks do not; the secret is the last eight digits, before them the slot 1..999.
+ * INVALID_ARGUMENT says which part is wrong and never repeats the digits. */
 gboolean tl_pairing_pin_parse (const char *text, guint *slot, TlSecret **digits, GError **error);
 
 /* 128 random bits as 26 characters Crockford base32. */
@@ -61,8 +61,8 @@ typedef struct
 {
   TlPairingKdf kdf;
   guint8 salt[TL_PAIRING_SALT_LENGTH];
-  TlSecret *w0;                                 /* 32 */
-  guint8 point[TL_SPAKE2PLUS_POINT_LENGTH];     /* L */
+  TlSecret *w0;                             /* 32 */
+  guint8 point[TL_SPAKE2PLUS_POINT_LENGTH]; /* L */
 } TlPairingVerifier;
 
 /* Blocks for scrypt: a worker thread's job in the daemon. */

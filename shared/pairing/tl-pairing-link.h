@@ -6,17 +6,17 @@
 G_BEGIN_DECLS
 
 /*
- * TlPairingLink: `twinlatch:pair?v=1&g=..&c=..&t=..&f=..&a=host:port[&a=..]&n=..` (PROTOCOL 3.1). A value, immutable. Parsing one
- * connects to nothing (P). Bad parts are named in the error; unknown parameters are ignored. Thread: any.
+ * TlPairingLink: `twinlatch:pair?v=1&g=..&c=..&t=..&f=..&a=host:port[&a=..]&n=..` (PROTOCOL 3.1). A value, immutable.
+ * Parsing one connects to nothing (P). Bad parts are named in the error; unknown parameters are ignored. Thread: any.
  */
-#define TL_PAIRING_LINK_MAX 1024       /* bytes */
+#define TL_PAIRING_LINK_MAX           1024 /* bytes */
 #define TL_PAIRING_LINK_ADDRESSES_MAX 4
-#define TL_PAIRING_NAME_MAX 64         /* bytes, as device names */
+#define TL_PAIRING_NAME_MAX           64 /* bytes, as device names */
 
 typedef struct _TlPairingLink TlPairingLink;
 
-/* addresses: "host:port", "192.0.2.1:7444", "[2001:db8::1]:7444"; 1..4, made canonical, the default port added, repeated ones
- * dropped. name may be NULL. */
+/* addresses: "host:port", "192.0.2.1:7444", "[2001:db8::1]:7444"; 1..4, made canonical, the default port added,
+ * repeated ones dropped. name may be NULL. */
 TlPairingLink *tl_pairing_link_new (const char *gateway_id, const char *code_id, const TlSecret *token,
                                     const guint8 ca_sha256[32], const char *const *addresses, const char *name,
                                     GError **error);
@@ -38,8 +38,8 @@ const char *tl_pairing_link_name (const TlPairingLink *link);             /* unv
 /* "host", "host:port", "1.2.3.4", "[::1]:1", "::1" to canonical "host:port" with the default port where none is given
  * (default_port 0: a port is required). INVALID_ARGUMENT otherwise. g_free(). */
 char *tl_address_normalise (const char *text, guint16 default_port, GError **error);
-/* Names that people read: valid UTF-8, NFC, <= TL_PAIRING_NAME_MAX bytes, no control, format, line- or paragraph-separator or
- * unassigned characters, not empty, no blank at either end. */
+/* Names that people read: valid UTF-8, NFC, <= TL_PAIRING_NAME_MAX bytes, no control, format, line- or
+ * paragraph-separator or unassigned characters, not empty, no blank at either end. */
 gboolean tl_pairing_name_check (const char *what, const char *name, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlPairingLink, tl_pairing_link_free)

@@ -6,16 +6,16 @@
 G_BEGIN_DECLS
 
 /*
- * The messages of PROTOCOL 3.2 as plain values, without protobuf and without sockets, and the keys that authenticate them. Pointers
- * in messages are borrowed. How each field enters Context and MACs is written down in tl-pairing-messages.c and in
- * data/doc/protocol.md; both sides use the functions here, so there is one place.
+ * The messages of PROTOCOL 3.2 as plain values, without protobuf and without sockets, and the keys that authenticate
+ * them. Pointers in messages are borrowed. How each field enters Context and MACs is written down in
+ * tl-pairing-messages.c and in data/doc/protocol.md; both sides use the functions here, so there is one place.
  */
-#define TL_PAIRING_VERSION 1
-#define TL_PAIRING_VERSIONS_MAX 8
-#define TL_PAIRING_NONCE_LENGTH 32
+#define TL_PAIRING_VERSION            1
+#define TL_PAIRING_VERSIONS_MAX       8
+#define TL_PAIRING_NONCE_LENGTH       32
 #define TL_PAIRING_WATCH_NONCE_LENGTH 16
-#define TL_PAIRING_MAC_LENGTH 32
-#define TL_PAIRING_REASON_MAX 240
+#define TL_PAIRING_MAC_LENGTH         32
+#define TL_PAIRING_REASON_MAX         240
 
 typedef enum
 {
@@ -95,14 +95,14 @@ typedef struct
 {
   TlPairingState state;
   const char *reason;
-  GBytes *certificate_der;       /* COMPLETED, else NULL */
-  GBytes *const *ca_bundle;      /* n_ca_bundle of them */
+  GBytes *certificate_der;  /* COMPLETED, else NULL */
+  GBytes *const *ca_bundle; /* n_ca_bundle of them */
   guint n_ca_bundle;
-  const char *const *addresses;  /* NULL-terminated or NULL */
+  const char *const *addresses; /* NULL-terminated or NULL */
   const char *policy;
   const char *gateway_name;
   guint32 ca_generation;
-  guint32 role;                  /* wire number of twinlatch.v1.Role */
+  guint32 role; /* wire number of twinlatch.v1.Role */
   guint8 mac[TL_PAIRING_MAC_LENGTH];
 } TlPairingWatchAnswer;
 
@@ -113,9 +113,9 @@ void tl_pairing_commitment (const guint8 device_nonce[TL_PAIRING_NONCE_LENGTH], 
 GBytes *tl_pairing_context (const TlPairingStart *start, const TlPairingOffer *offer);
 
 /*
- * TlPairingKeys: what a confirmed exchange leaves: key_device, key_gateway, key_display, transcript_hash. The gateway keeps it,
- * sealed, with the request until the certificate's first use or 24 h. The comparison code cannot be read out of it by design of
- * this interface: the gateway can only check digits (P, 3.3). Thread: any (immutable).
+ * TlPairingKeys: what a confirmed exchange leaves: key_device, key_gateway, key_display, transcript_hash. The gateway
+ * keeps it, sealed, with the request until the certificate's first use or 24 h. The comparison code cannot be read out
+ * of it by design of this interface: the gateway can only check digits (P, 3.3). Thread: any (immutable).
  */
 typedef struct _TlPairingKeys TlPairingKeys;
 
@@ -133,8 +133,8 @@ void tl_pairing_keys_unref (TlPairingKeys *keys);
 GBytes *tl_pairing_complete_input (TlPairingKeys *keys, const TlPairingComplete *message);
 void tl_pairing_keys_mac_complete (TlPairingKeys *keys, TlPairingComplete *message);
 gboolean tl_pairing_keys_check_complete (TlPairingKeys *keys, const TlPairingComplete *message);
-/* Answers of the gateway: MAC(key_gateway, purpose, nonce, all fields). The nonce is device_nonce for Complete, the request's
- * nonce for Watch. */
+/* Answers of the gateway: MAC(key_gateway, purpose, nonce, all fields). The nonce is device_nonce for Complete, the
+ * request's nonce for Watch. */
 void tl_pairing_keys_mac_complete_answer (TlPairingKeys *keys, const guint8 device_nonce[TL_PAIRING_NONCE_LENGTH],
                                           TlPairingCompleteAnswer *answer);
 gboolean tl_pairing_keys_check_complete_answer (TlPairingKeys *keys, const guint8 device_nonce[TL_PAIRING_NONCE_LENGTH],

@@ -3,7 +3,7 @@
 #include "daemon/tl-dispatcher.h"
 
 #define S(state) (1u << TL_REQUEST_##state)
-#define FINAL (S (SUCCEEDED) | S (FAILED) | S (DENIED) | S (TIMED_OUT) | S (CANCELLED))
+#define FINAL    (S (SUCCEEDED) | S (FAILED) | S (DENIED) | S (TIMED_OUT) | S (CANCELLED))
 
 /* PROTOCOL 4.2, as a table of its own. */
 static const guint allowed[] = {

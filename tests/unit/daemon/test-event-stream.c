@@ -31,34 +31,34 @@ fake_event (gpointer sink, const TlEventRecord *event)
 static gboolean
 fake_gap (gpointer sink, guint64 seq, const char *id)
 {
-  g_string_append_printf (((FakeSink *) sink)->log, "gap%" G_GUINT64_FORMAT " ", seq);
+  g_string_append_printf (((FakeSink *)sink)->log, "gap%" G_GUINT64_FORMAT " ", seq);
   return TRUE;
 }
 
 static gboolean
 fake_reset (gpointer sink, guint64 latest)
 {
-  g_string_append (((FakeSink *) sink)->log, "reset ");
+  g_string_append (((FakeSink *)sink)->log, "reset ");
   return TRUE;
 }
 
 static gboolean
 fake_ready (gpointer sink, guint64 latest)
 {
-  g_string_append_printf (((FakeSink *) sink)->log, "ready%" G_GUINT64_FORMAT " ", latest);
+  g_string_append_printf (((FakeSink *)sink)->log, "ready%" G_GUINT64_FORMAT " ", latest);
   return TRUE;
 }
 
 static gsize
 fake_queued (gpointer sink)
 {
-  return ((FakeSink *) sink)->queued;
+  return ((FakeSink *)sink)->queued;
 }
 
 static void
 fake_close (gpointer sink, const GError *error)
 {
-  g_string_append_printf (((FakeSink *) sink)->log, "close:%s ", tl_error_to_reason (error));
+  g_string_append_printf (((FakeSink *)sink)->log, "close:%s ", tl_error_to_reason (error));
 }
 
 static void
@@ -69,11 +69,11 @@ fake_sent (gpointer sink, const TlEventRecord *event)
 static void
 fake_acknowledged (gpointer sink, guint64 seq)
 {
-  g_string_append_printf (((FakeSink *) sink)->log, "ack%" G_GUINT64_FORMAT " ", seq);
+  g_string_append_printf (((FakeSink *)sink)->log, "ack%" G_GUINT64_FORMAT " ", seq);
 }
 
-static const TlEventSink fake = { fake_event, fake_gap,   fake_reset, fake_ready,
-                                  fake_queued, fake_close, fake_sent,  fake_acknowledged };
+static const TlEventSink fake
+    = { fake_event, fake_gap, fake_reset, fake_ready, fake_queued, fake_close, fake_sent, fake_acknowledged };
 
 typedef struct
 {
@@ -166,8 +166,8 @@ test_no_event_twice_or_lost (Fixture *f, gconstpointer data)
     g_string_append_printf (wanted, "%u ", i);
   if (!g_str_has_prefix (f->sink.log->str, "ready0"))
     g_string_overwrite (wanted, 0, "");
-  g_string_erase (f->sink.log, 0, (gssize) (strchr (f->sink.log->str, ' ') + 1 - f->sink.log->str));
-  g_string_erase (wanted, 0, (gssize) strlen ("ready0 "));
+  g_string_erase (f->sink.log, 0, (gssize)(strchr (f->sink.log->str, ' ') + 1 - f->sink.log->str));
+  g_string_erase (wanted, 0, (gssize)strlen ("ready0 "));
   expect (f, wanted->str);
 }
 

@@ -22,7 +22,8 @@ open_session (const char *source, gint64 now)
 
   g_assert_true (tl_x25519_generate (randomness, &key, start.device_ephemeral, NULL));
   memset (start.device_commitment, 1, sizeof start.device_commitment);
-  entry->session = tl_gateway_session_new (&start, TL_PAIRING_LINK, verifier, session_id, GATEWAY, ca, now, randomness, NULL);
+  entry->session
+      = tl_gateway_session_new (&start, TL_PAIRING_LINK, verifier, session_id, GATEWAY, ca, now, randomness, NULL);
   g_assert_nonnull (entry->session);
   entry->source = g_strdup (source);
   return entry;
