@@ -106,8 +106,7 @@ tl_admin_on_get_device (TlRpcCall *call, const ProtobufCMessage *message, gpoint
                         tl_admin_wait_new (gateway, call));
 }
 
-/* ---- revoke
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- revoke ---- */
 
 static void
 on_revoked (const TlGatewayRevocation *revocation, const GError *error, gpointer user_data)

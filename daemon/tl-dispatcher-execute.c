@@ -41,8 +41,7 @@ tl_dispatcher_add_event (TlDispatcher *self, const char *device_id, const char *
                       on_event_added, wait);
 }
 
-/* ---- checks
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- checks ---- */
 
 static gboolean
 check_limits (const Twinlatch__V1__ExecuteCapabilityRequest *request, TlCapabilityRecord *record, GError **error)
@@ -130,8 +129,7 @@ make_record (TlDispatcher *self, TlRpcCall *call, const char *device_id,
   return g_steal_pointer (&record);
 }
 
-/* ---- submission
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- submission ---- */
 
 typedef struct
 {

@@ -75,8 +75,7 @@ tl_dispatcher_load (TlDispatcher *self, GError **error)
   return TRUE;
 }
 
-/* ---- the one function that moves a request
- * ----------------------------------------------------------------------------- */
+/* ---- the one function that moves a request ---- */
 
 gboolean
 tl_request_state_may_move (TlRequestState from, TlRequestState to)
@@ -193,8 +192,7 @@ tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState t
   return TRUE;
 }
 
-/* ---- timeouts
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- timeouts ---- */
 
 void
 tl_dispatcher_send_cancel (TlDispatcher *self, const TlCapabilityRecord *record, const char *reason)
@@ -247,8 +245,7 @@ tl_dispatcher_tick (TlDispatcher *self, gint64 now_ms)
     end_by_timeout (self, g_ptr_array_index (due, i));
 }
 
-/* ---- what the node says
- * ---------------------------------------------------------------------------------------------- */
+/* ---- what the node says ---- */
 
 void
 tl_dispatcher_event_sent (TlDispatcher *self, const char *device_id, const TlEventRecord *event)

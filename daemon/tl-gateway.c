@@ -20,8 +20,7 @@
 
 static void gateway_free (TlGateway *self);
 
-/* ---- start
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 static gboolean
 open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
@@ -132,8 +131,7 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
   tl_admin_service_register (self, self->server);
 }
 
-/* ---- now and then
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- now and then ---- */
 
 static void
 on_probed (const GError *error, gpointer result, gpointer user_data)
@@ -198,8 +196,7 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
   return self;
 }
 
-/* ---- stop
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- stop ---- */
 
 static void
 gateway_free (TlGateway *self)
@@ -242,8 +239,7 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   gateway_free (self);
 }
 
-/* ---- certificates and revocation
- * --------------------------------------------------------------------------------------- */
+/* ---- certificates and revocation ---- */
 
 static void
 on_certificate_used (const GError *error, gpointer result, gpointer user_data)

@@ -72,8 +72,7 @@ ensure (TlNodeRegistry *self, const char *device_id)
   return node;
 }
 
-/* ---- start-up
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- start-up ---- */
 
 #define LOAD_MAX 1000000
 
@@ -124,8 +123,7 @@ tl_node_registry_load (TlNodeRegistry *self, GError **error)
   return TRUE;
 }
 
-/* ---- lookups
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- lookups ---- */
 
 TlNode *
 tl_node_registry_lookup (TlNodeRegistry *self, const char *device_id)
@@ -177,8 +175,7 @@ tl_node_is_connected (const TlNode *node)
   return node->stream != NULL;
 }
 
-/* ---- registration
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- registration ---- */
 
 static gboolean
 text_fits (const char *what, const char *text, gsize max, GError **error)
@@ -297,8 +294,7 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
   return node;
 }
 
-/* ---- the stream's sink: gRPC
- * ------------------------------------------------------------------------------------------- */
+/* ---- the stream's sink: gRPC ---- */
 
 static gboolean
 send_response (TlNode *node, Twinlatch__V1__StreamEventsResponse *response)
@@ -470,8 +466,7 @@ tl_node_registry_push (TlNodeRegistry *self, const char *device_id, const TlEven
     tl_event_stream_push (node->stream, event);
 }
 
-/* ---- operators
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- operators ---- */
 
 void
 tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)

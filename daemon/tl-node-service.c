@@ -66,8 +66,7 @@ on_register (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
   tl_rpc_call_reply (call, &answer.base);
 }
 
-/* ---- StreamEvents
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- StreamEvents ---- */
 
 /* The node whose stream this call is: NULL before `resume` and after it was superseded. */
 static TlNode *
@@ -169,8 +168,7 @@ on_stream_half_close (TlRpcCall *call, gpointer user_data)
   tl_rpc_call_finish (call, NULL);
 }
 
-/* ---- the rest
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ---- */
 
 static void
 on_result (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)

@@ -10,8 +10,7 @@
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
 
-/* ---- mint
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- mint ---- */
 
 typedef struct
 {
@@ -179,8 +178,7 @@ tl_pairing_service_mint (TlPairingService *self, TlRpcCall *call,
   g_task_run_in_thread (task, derive_verifier);
 }
 
-/* ---- decide
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- decide ---- */
 
 typedef struct
 {

@@ -62,8 +62,7 @@ log_denied (TlRpcCall *call, const char *what, const char *device_id, const GErr
           "error", error->message, NULL);
 }
 
-/* ---- StartPairing --------------------------------------------------------------------------------------------------
- */
+/* ---- StartPairing ---- */
 
 typedef struct
 {
@@ -257,8 +256,7 @@ on_start (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
                            wait);
 }
 
-/* ---- ExchangePairing -----------------------------------------------------------------------------------------------
- */
+/* ---- ExchangePairing ---- */
 
 /* The open session, or the call is finished. */
 static TlOpenSession *
@@ -336,8 +334,7 @@ on_exchange (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
                          tl_pairing_wait_new (self, call, request->session_id, NULL));
 }
 
-/* ---- CompletePairing -----------------------------------------------------------------------------------------------
- */
+/* ---- CompletePairing ---- */
 
 static gboolean
 read_complete (const Twinlatch__V1__CompletePairingRequest *message, TlPairingComplete *complete, GError **error)
@@ -554,8 +551,7 @@ on_complete (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
   g_bytes_unref (complete.csr_der);
 }
 
-/* ---- the object ----------------------------------------------------------------------------------------------------
- */
+/* ---- the object ---- */
 
 #define PAIRING_PATH "/twinlatch.v1.PairingService/"
 

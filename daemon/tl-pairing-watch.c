@@ -27,8 +27,7 @@ tl_pairing_device_watch_free (gpointer data)
   g_free (watch);
 }
 
-/* ---- answers to the device -----------------------------------------------------------------------------------------
- */
+/* ---- answers to the device ---- */
 
 static void
 fill_completed (TlPairingService *self, const TlPairingRecord *record, TlPairingWatchAnswer *answer, GPtrArray *bundle)
@@ -85,8 +84,7 @@ is_final (TlPairingState state)
   return state != TL_PAIRING_STATE_PENDING_APPROVAL && state != TL_PAIRING_STATE_APPROVED;
 }
 
-/* ---- issuance
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- issuance ---- */
 
 static TlCertificateRecord *
 make_certificate_record (X509 *leaf, const TlPairingRecord *request, guint generation)
@@ -184,8 +182,7 @@ issue (TlPairingService *self, const TlPairingRecord *request)
   tl_store_complete_pairing (gateway->store, request->request_id, record, leaf_der, now, on_completed, wait);
 }
 
-/* ---- operators
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- operators ---- */
 
 static void
 send_to_operator (TlRpcCall *call, const TlPairingRecord *record)
@@ -252,8 +249,7 @@ tl_pairing_service_unwatch (TlPairingService *self, TlRpcCall *call)
   g_ptr_array_remove (self->operators, call);
 }
 
-/* ---- WatchPairing
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- WatchPairing ---- */
 
 typedef struct
 {
