@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/store/tl-store-private.h"
+
+#include <string.h>
+
+#include "base/tl-ulid.h"
+
+/* An administrator's `sqlite3` may hold a lock for a moment; waiting longer would stop every operation of the daemon.
+ */
+#define BUSY_TIMEOUT_MS 2000
+
+TlDatabase *
+tl_database_new (const char *path, int flags, GError **error)
+{
+  g_autoptr (TlDatabase) db = g_new0 (TlDatabase, 1);
+
+  db->path = g_strdup (path);
+  db->statements = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify)sqlite3_finalize);
+  if (sqlite3_open_v2 (path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+    {
+      tl_database_set_error (db, error);
+      return NULL;
+    }
+  sqlite3_busy_timeout (db->handle, BUSY_TIMEOUT_MS);
+  return g_steal_pointer (&db);
+}
+
+void
+tl_database_free (TlDatabase *db)
+{
+  if (db == NULL)
+    return;
+
+  g_clear_pointer (&db->statements, g_hash_table_unref);
+  sqlite3_close (db->handle);
+  g_free (db->path);
+  g_free (db);
+}
+
+static TlErrorCode
+code_from_constraint (int extended)
+{
+  switch (extended)
+    {
+    case SQLITE_CONSTRAINT_UNIQUE:
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+      return TL_ERROR_ALREADY_EXISTS;
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+      return TL_ERROR_NOT_FOUND;
+    default:
+      return TL_ERROR_INVALID_ARGUMENT;
+    }
+}
+
+static TlErrorCode
+code_from_sqlite (int extended)
+{
+  switch (extended & 0xff)
+    {
+    case SQLITE_FULL:
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_BUSY: /* another program holds the write lock: it cannot be written now */
+    case SQLITE_LOCKED:
+      return TL_ERROR_READ_ONLY;
+    case SQLITE_IOERR:
+    case SQLITE_PROTOCOL:
+      return TL_ERROR_IO;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return TL_ERROR_CORRUPT;
+    case SQLITE_CONSTRAINT:
+      return code_from_constraint (extended);
+    case SQLITE_TOOBIG:
+      return TL_ERROR_RESOURCE_EXHAUSTED;
+    default:
+      return TL_ERROR_INTERNAL;
+    }
+}
+
+void
+tl_database_set_error (TlDatabase *db, GError **error)
+{
+  int extended = sqlite3_extended_errcode (db->handle);
+  TlErrorCode code = code_from_sqlite (extended);
+
+  g_set_error (error, TL_ERROR, (int)code, "the store %s %s: %s", db->path,
+               (extended & 0xff) == SQLITE_CONSTRAINT ? "refused a row" : "failed", sqlite3_errmsg (db->handle));
+}
+
+gboolean
+tl_database_is_disk_error (const GError *error)
+{
+  return tl_error_is (error, TL_ERROR_READ_ONLY) || tl_error_is (error, TL_ERROR_IO)
+         || tl_error_is (error, TL_ERROR_CORRUPT);
+}
+
+gboolean
+tl_database_exec (TlDatabase *db, const char *sql, GError **error)
+{
+  if (sqlite3_exec (db->handle, sql, NULL, NULL, NULL) == SQLITE_OK)
+    return TRUE;
+
+  tl_database_set_error (db, error);
+  return FALSE;
+}
+
+static sqlite3_stmt *
+prepare (TlDatabase *db, const char *sql, GError **error)
+{
+  sqlite3_stmt *statement = g_hash_table_lookup (db->statements, sql);
+
+  if (statement != NULL)
+    return statement;
+  if (sqlite3_prepare_v3 (db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK)
+    {
+      tl_database_set_error (db, error);
+      return NULL;
+    }
+  g_hash_table_insert (db->statements, (gpointer)sql, statement);
+  return statement;
+}
+
+static int
+bind (sqlite3_stmt *statement, int index, const TlValue *value)
+{
+  switch (value->kind)
+    {
+    case TL_VALUE_TEXT:
+      return sqlite3_bind_text (statement, index, value->data, -1, SQLITE_STATIC);
+    case TL_VALUE_INTEGER:
+      return sqlite3_bind_int64 (statement, index, value->number);
+    case TL_VALUE_BLOB:
+      return sqlite3_bind_blob64 (statement, index, value->data, (sqlite3_uint64)value->number, SQLITE_STATIC);
+    case TL_VALUE_END:
+      break;
+    }
+  return SQLITE_MISUSE;
+}
+
+sqlite3_stmt *
+tl_database_start (TlDatabase *db, GError **error, const char *sql, const TlValue *values)
+{
+  tl_query_auto statement = prepare (db, sql, error);
+  int n = 0;
+
+  if (statement == NULL)
+    return NULL;
+  for (; values[n].kind != TL_VALUE_END; n++)
+    {
+      if (bind (statement, n + 1, &values[n]) != SQLITE_OK)
+        {
+          tl_database_set_error (db, error);
+          return NULL;
+        }
+    }
+  g_assert (n == sqlite3_bind_parameter_count (statement));
+  return g_steal_pointer (&statement);
+}
+
+gboolean
+tl_database_next (TlDatabase *db, sqlite3_stmt *query, gboolean *row, GError **error)
+{
+  int rc = sqlite3_step (query);
+
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+    {
+      tl_database_set_error (db, error);
+      return FALSE;
+    }
+  *row = rc == SQLITE_ROW;
+  return TRUE;
+}
+
+gboolean
+tl_database_run_values (TlDatabase *db, guint *changes, GError **error, const char *sql, const TlValue *values)
+{
+  tl_query_auto query = tl_database_start (db, error, sql, values);
+  gboolean row;
+
+  if (query == NULL || !tl_database_next (db, query, &row, error))
+    return FALSE;
+  if (changes != NULL)
+    *changes = (guint)sqlite3_changes (db->handle);
+  return TRUE;
+}
+
+gboolean
+tl_database_integer_values (TlDatabase *db, gint64 *value, GError **error, const char *sql, const TlValue *values)
+{
+  tl_query_auto query = tl_database_start (db, error, sql, values);
+  gboolean row;
+
+  if (query == NULL || !tl_database_next (db, query, &row, error))
+    return FALSE;
+  *value = row ? sqlite3_column_int64 (query, 0) : 0;
+  return TRUE;
+}
+
+void
+tl_query_reset (sqlite3_stmt **query)
+{
+  if (*query == NULL)
+    return;
+
+  sqlite3_reset (*query);
+  sqlite3_clear_bindings (*query); /* they are borrowed, and may be secrets */
+  *query = NULL;
+}
+
+char *
+tl_column_text (sqlite3_stmt *query, int column)
+{
+  return g_strdup ((const char *)sqlite3_column_text (query, column));
+}
+
+GBytes *
+tl_column_bytes (sqlite3_stmt *query, int column)
+{
+  const void *data = sqlite3_column_blob (query, column);
+
+  if (sqlite3_column_type (query, column) == SQLITE_NULL)
+    return NULL;
+  return g_bytes_new (data, (gsize)sqlite3_column_bytes (query, column));
+}
+
+void
+tl_column_array (sqlite3_stmt *query, int column, guint8 *array, gsize length)
+{
+  const void *data = sqlite3_column_blob (query, column);
+
+  if (data != NULL && (gsize)sqlite3_column_bytes (query, column) == length)
+    memcpy (array, data, length);
+  else
+    memset (array, 0, length);
+}
+
+char *
+tl_store_id_prefix (const char *text)
+{
+  static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  gsize length = strnlen (text, TL_ULID_LENGTH + 1);
+  g_autofree char *prefix = NULL;
+
+  if (length < TL_STORE_PREFIX_MIN || length > TL_ULID_LENGTH)
+    return NULL;
+  prefix = g_ascii_strup (text, -1);
+  return strspn (prefix, alphabet) == length ? g_steal_pointer (&prefix) : NULL;
+}

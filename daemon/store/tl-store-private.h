@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "daemon/store/tl-store.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "base/tl-error.h"
+#include "base/tl-queue.h"
+
+G_BEGIN_DECLS
+
+/* Inside of daemon/store only. Everything about TlDatabase belongs to the store's thread (to the opener's before it
+ * started). */
+
+/* How long finished codes, pairing requests and capability requests are kept, and certificates after their end. */
+#define TL_STORE_HISTORY_MS          (G_GINT64_CONSTANT (30) * 86400 * 1000)
+#define TL_STORE_OLD_CERTIFICATES_MS (G_GINT64_CONSTANT (90) * 86400 * 1000)
+#define TL_STORE_SEALED_KEYS_MS      (G_GINT64_CONSTANT (86400) * 1000)
+#define TL_STORE_APPROVED_MS         (G_GINT64_CONSTANT (600) * 1000)
+#define TL_STORE_PREFIX_MIN          4          /* characters of an id that a person has to type */
+#define TL_STORE_APPLICATION_ID      0x546c4757 /* "TlGW" */
+
+/* Enumerators inside SQL text: partial indexes match literals only, not parameters. */
+#define SQL_CODE_LIVE           "0"
+#define SQL_CODE_USED           "1"
+#define SQL_CODE_EXHAUSTED      "2"
+#define SQL_CODE_EXPIRED        "3"
+#define SQL_CODE_CANCELLED      "4"
+#define SQL_PAIRING_PENDING     "0"
+#define SQL_PAIRING_APPROVED    "1"
+#define SQL_PAIRING_REJECTED    "2"
+#define SQL_PAIRING_EXPIRED     "3"
+#define SQL_PAIRING_COMPLETED   "4"
+#define SQL_DEVICE_ACTIVE       "0"
+#define SQL_DEVICE_REVOKED      "2"
+#define SQL_DEVICE_REMOVED      "3"
+#define SQL_REQUEST_FIRST_FINAL "4"
+#define SQL_REQUEST_FAILED      "5"
+G_STATIC_ASSERT (TL_CODE_LIVE == 0 && TL_CODE_USED == 1 && TL_CODE_EXHAUSTED == 2 && TL_CODE_EXPIRED == 3);
+G_STATIC_ASSERT (TL_CODE_CANCELLED == 4 && TL_PAIRING_PIN == 0 && TL_PAIRING_LINK == 1);
+G_STATIC_ASSERT (TL_PAIRING_STATE_PENDING_APPROVAL == 0 && TL_PAIRING_STATE_APPROVED == 1);
+G_STATIC_ASSERT (TL_PAIRING_STATE_REJECTED == 2 && TL_PAIRING_STATE_EXPIRED == 3 && TL_PAIRING_STATE_COMPLETED == 4);
+G_STATIC_ASSERT (TL_DEVICE_ACTIVE == 0 && TL_DEVICE_REVOKED == 2 && TL_DEVICE_REMOVED == 3);
+G_STATIC_ASSERT (TL_REQUEST_SUCCEEDED == 4 && TL_REQUEST_FAILED == 5 && TL_REQUEST_EXPIRED == 9);
+G_STATIC_ASSERT (TL_ROLE_NODE == 0 && TL_ROLE_OPERATOR == 1);
+
+/* ---- database (tl-store-database.c) ---- */
+
+typedef struct
+{
+  sqlite3 *handle;
+  GHashTable *statements; /* SQL literal (by address) -> sqlite3_stmt, prepared once */
+  char *path;
+  gboolean erase_pending; /* a secret was overwritten; its old bytes are still in the WAL */
+} TlDatabase;
+
+/* Opens for good what tl_database_open() in tl-store-schema.c looked at before. */
+TlDatabase *tl_database_new (const char *path, int flags, GError **error);
+void tl_database_free (TlDatabase *db);
+/* Sets what the last SQLite call failed with: READ_ONLY, IO, CORRUPT (the disk's), ALREADY_EXISTS, INVALID_ARGUMENT,
+ * NOT_FOUND (constraints), else INTERNAL. */
+void tl_database_set_error (TlDatabase *db, GError **error);
+/* The disk failed, not the operation: nothing of the batch can be trusted to be there. */
+gboolean tl_database_is_disk_error (const GError *error);
+/* Text without parameters (transactions, pragmas, schema); not cached. */
+gboolean tl_database_exec (TlDatabase *db, const char *sql, GError **error);
+
+typedef enum
+{
+  TL_VALUE_END,
+  TL_VALUE_TEXT,
+  TL_VALUE_INTEGER,
+  TL_VALUE_BLOB,
+} TlValueKind;
+
+typedef struct
+{
+  TlValueKind kind;
+  const void *data; /* NULL binds NULL */
+  gint64 number;    /* value, or length of a blob */
+} TlValue;
+
+static inline TlValue
+tl_text (const char *text)
+{
+  return (TlValue){ TL_VALUE_TEXT, text, 0 };
+}
+
+static inline TlValue
+tl_int (gint64 number)
+{
+  return (TlValue){ TL_VALUE_INTEGER, NULL, number };
+}
+
+static inline TlValue
+tl_blob (const void *data, gsize length)
+{
+  return (TlValue){ TL_VALUE_BLOB, data, (gint64)length };
+}
+
+static inline TlValue
+tl_bytes (GBytes *bytes)
+{
+  /* An empty GBytes has no data; SQLite would take that for NULL. */
+  if (bytes != NULL && g_bytes_get_size (bytes) == 0)
+    return tl_blob ("", 0);
+  return bytes != NULL ? tl_blob (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes)) : tl_blob (NULL, 0);
+}
+
+#define TL_VALUES(...)                                                                                                 \
+  (const TlValue[])                                                                                                    \
+  {                                                                                                                    \
+    __VA_ARGS__ __VA_OPT__ (, )                                                                                        \
+    {                                                                                                                  \
+      TL_VALUE_END, NULL, 0                                                                                            \
+    }                                                                                                                  \
+  }
+
+/* Starts a cached statement with its parameters (borrowed until reset); sql must be a literal. NULL on error. */
+sqlite3_stmt *tl_database_start (TlDatabase *db, GError **error, const char *sql, const TlValue *values);
+/* Steps; *row FALSE at the end. */
+gboolean tl_database_next (TlDatabase *db, sqlite3_stmt *query, gboolean *row, GError **error);
+/* Runs a statement without rows; *changes may be NULL. */
+gboolean tl_database_run_values (TlDatabase *db, guint *changes, GError **error, const char *sql,
+                                 const TlValue *values);
+/* The first column of the first row; 0 when there is none. */
+gboolean tl_database_integer_values (TlDatabase *db, gint64 *value, GError **error, const char *sql,
+                                     const TlValue *values);
+#define tl_database_query(db, error, sql, ...) tl_database_start (db, error, "" sql, TL_VALUES (__VA_ARGS__))
+#define tl_database_run(db, changes, error, sql, ...)                                                                  \
+  tl_database_run_values (db, changes, error, "" sql, TL_VALUES (__VA_ARGS__))
+#define tl_database_integer(db, value, error, sql, ...)                                                                \
+  tl_database_integer_values (db, value, error, "" sql, TL_VALUES (__VA_ARGS__))
+
+void tl_query_reset (sqlite3_stmt **query);
+#define tl_query_auto __attribute__ ((cleanup (tl_query_reset))) sqlite3_stmt *
+
+char *tl_column_text (sqlite3_stmt *query, int column);    /* NULL for NULL */
+GBytes *tl_column_bytes (sqlite3_stmt *query, int column); /* NULL for NULL */
+/* Exactly `length` bytes (the schema's CHECK says so); zeroes otherwise, which fit no identity. */
+void tl_column_array (sqlite3_stmt *query, int column, guint8 *array, gsize length);
+
+/* Canonical (upper-case) prefix of an id, TL_STORE_PREFIX_MIN..26 characters of the alphabet; NULL when text cannot be
+ * one. */
+char *tl_store_id_prefix (const char *text);
+
+/* ---- opening (tl-store-schema.c) ---- */
+
+/* Looks, creates, checks, migrates; errors as tl_store_open() but IN_USE. */
+TlDatabase *tl_database_open (const char *directory, GError **error);
+
+/* ---- operations (tl-store.c) ---- */
+
+typedef struct _TlStoreOperation TlStoreOperation;
+/* On the store's thread. Sets operation->result on success. */
+typedef gboolean (*TlStoreRun) (TlStoreOperation *operation, TlDatabase *db, GError **error);
+
+typedef enum
+{
+  TL_STORE_WRITE,         /* survives a killed process; power loss within a second */
+  TL_STORE_WRITE_DURABLE, /* survives power loss before the callback */
+  TL_STORE_READ,
+} TlStoreAccess;
+
+struct _TlStoreOperation
+{
+  TlStoreRun run;
+  TlStoreAccess access;
+
+  /* Arguments: each operation uses those it names. Owned. */
+  char *id, *device_id, *actor, *reason, *token, *event_id, *type, *data, *failure;
+  GBytes *bytes;
+  gpointer record;
+  GDestroyNotify free_record;
+  gint64 now;
+  guint64 seq;
+  guint number, states, limit;
+  int role;
+  gboolean flag;
+
+  /* Outcome. */
+  gpointer result;
+  GDestroyNotify free_result;
+  GError *error;
+  gboolean keep_changes; /* what run() wrote before it failed is part of the answer ("the code is still USED") */
+  gboolean changed;      /* something was written */
+
+  TlStoreCallback callback; /* NULL: nobody, or somebody waits (waited) */
+  gpointer user_data;
+  gboolean waited;
+  gboolean done; /* waited: under the store's mutex */
+};
+
+/* Frees the outcome only. */
+void tl_store_operation_clear (TlStoreOperation *operation);
+void tl_store_operation_free (TlStoreOperation *operation);
+TlStoreOperation *tl_store_operation_new (TlStoreRun run, TlStoreAccess access, GDestroyNotify free_result);
+/* Takes the operation. */
+void tl_store_submit (TlStore *store, TlStoreOperation *operation, TlStoreCallback callback, gpointer user_data);
+/* Takes the operation, blocks until it is committed; *result (may be NULL) is the caller's on success. */
+gboolean tl_store_run_sync (TlStore *store, TlStoreOperation *operation, gpointer *result, GError **error);
+
+/* ---- the store's thread (tl-store-writer.c) ---- */
+
+struct _TlStore
+{
+  GMainContext *context;
+  int directory; /* open directory that carries the lock */
+  pthread_t thread;
+  TlQueue *operations; /* main -> store's thread: TlStoreOperation */
+  TlQueue *batches;    /* store's thread -> main: GPtrArray of TlStoreOperation */
+  atomic_bool writable;
+
+  /* main */
+  guint64 submitted, completed;
+  gboolean closing;
+
+  /* operations that somebody waits for */
+  pthread_mutex_t mutex;
+  pthread_cond_t finished;
+
+  /* store's thread */
+  TlDatabase *db;
+  gboolean full_sync;
+  gboolean unsynced;       /* committed, not yet on disk */
+  gint64 housekeeping_due; /* monotonic us; -1 nothing to do */
+};
+
+/* pthread entry; closes the database at the end. */
+void *tl_store_thread (void *store);
+
+/* ---- shared between the files of operations ---- */
+
+/* CODES: moves what ran out to EXPIRED and erases its secret. */
+gboolean tl_store_expire_codes (TlDatabase *db, gint64 now, GError **error);
+#define CODE_COLUMNS                                                                                                   \
+  "code_id, method, slot, state, role, label, auto_approve, attempts, attempts_left, minted_by, created_at, "          \
+  "expires_at, kdf, kdf_n, kdf_r, kdf_p, salt, w0, point"
+/* Takes the row of a query for CODE_COLUMNS, with the verifier when the code is live; *code NULL when there is none. */
+gboolean tl_store_take_code (TlDatabase *db, sqlite3_stmt *query, gint64 now, TlCodeRecord **code, GError **error);
+/* The code becomes the operation's result; NOT_FOUND. */
+gboolean tl_store_load_code (TlStoreOperation *operation, TlDatabase *db, const char *code_id, GError **error);
+/* ATTEMPTS */
+void tl_store_set_code_invalid (GError **error);
+/* PAIRINGS: one by exact request id; NOT_FOUND. */
+TlPairingRecord *tl_store_load_pairing (TlDatabase *db, const char *request_id, GError **error);
+/* operation->id becomes the result. */
+gboolean tl_store_load_pairing_result (TlStoreOperation *operation, TlDatabase *db, GError **error);
+/* DEVICES */
+#define CERTIFICATE_COLUMNS                                                                                            \
+  "c.fingerprint, c.device_id, c.serial, c.tls_key_fingerprint, c.not_before, c.not_after, c.ca_generation, c.used, "  \
+  "c.revoked"
+TlCertificateRecord *tl_store_read_certificate (sqlite3_stmt *query);
+/* NOT_FOUND */
+TlDeviceRecord *tl_store_load_device (TlDatabase *db, const char *device_id, GError **error);
+/* ADMISSION: PROTOCOL 3.5 and bans for a request, TRUE: nothing speaks against it. */
+gboolean tl_store_check_device (TlDatabase *db, const TlPairingRecord *request, GError **error);
+gboolean tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now, GError **error);
+gboolean tl_store_put_certificate (TlDatabase *db, const TlCertificateRecord *certificate, const char *request_id,
+                                   GError **error);
+/* NODES: appends to a device's log. */
+TlEventRecord *tl_store_append_event (TlDatabase *db, const char *device_id, const char *event_id, const char *type,
+                                      const char *data, gint64 now, GError **error);
+gboolean tl_store_expire_events (TlDatabase *db, gint64 now, GError **error);
+/* REQUESTS: the open ones of a device become FAILED. GPtrArray of TlCapabilityRecord */
+GPtrArray *tl_store_fail_requests (TlDatabase *db, const char *device_id, const char *failure, const char *reason,
+                                   gint64 now, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlDatabase, tl_database_free)
+
+G_END_DECLS

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "daemon/store/tl-records.h"
+
+G_BEGIN_DECLS
+
+/*
+ * TlStore: the gateway's durable state as operations, not SQL (DESIGN, State). SQLite behind it, on a thread of its own
+ * that is the only writer; it takes all that waits, runs each operation in a savepoint, commits once (synchronous FULL
+ * if any of the batch is durable, else NORMAL) and then tells everyone. Nothing outside may assume that this process is
+ * the only one: what has to be atomic is one operation.
+ *
+ * Operations are submitted on the main context's thread; arguments are copied (records) unless said otherwise; the
+ * callback comes on the main context after the commit, exactly once, in order of submission. error NULL = committed.
+ * `result` is borrowed for the call, its type stands with each operation. callback may be NULL. Marked [durable]:
+ * survives power loss before the callback; the others survive a killed process, and power loss within a second.
+ *
+ * When the disk fails (full, read-only, I/O, locked by another program), every write of the batch fails with READ_ONLY
+ * or IO, tl_store_is_writable() turns FALSE until something was written again, and the store tries again with the next
+ * write; no callback claims success. Reads are still answered from what was committed before.
+ *
+ * One process at a time: the directory carries a lock (flock on the directory itself, gone with its owner; no file is
+ * made, so that refusing a newer schema changes nothing). The database stays readable for an administrator's `sqlite3`
+ * (WAL, normal locking); a program that holds SQLite's write lock for longer than two seconds fails the batch.
+ *
+ * Secrets (w0 of a code, sealed keys) are overwritten when they end (secure_delete) and leave the WAL within seconds (a
+ * truncating checkpoint follows). Callbacks may submit, but neither flush nor close.
+ */
+typedef struct _TlStore TlStore;
+typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer user_data);
+
+#define TL_STORE_FILE           "twinlatch.db"
+#define TL_STORE_SCHEMA_VERSION 1
+
+/* Limits that are part of transactions (PROTOCOL 3.4). */
+#define TL_STORE_MAX_LIVE_CODES         100
+#define TL_STORE_PIN_FAILURES_MAX       10
+#define TL_STORE_PIN_FAILURES_WINDOW_MS (G_GINT64_CONSTANT (3600) * 1000)
+#define TL_STORE_PIN_SLOW_INTERVAL_MS   (60 * 1000)
+#define TL_STORE_MAX_WRONG_COMPARISONS  3
+#define TL_STORE_EVENTS_MAX             10000
+#define TL_STORE_EVENTS_AGE_MS          (G_GINT64_CONSTANT (7) * 86400 * 1000)
+
+/* Opens or creates <directory>/twinlatch.db (0600), migrates older schemas in one transaction. TL_ERROR_NEWER_VERSION
+ * (touches nothing), READ_ONLY, CORRUPT (quick_check, not a database), IN_USE. Blocks: start-up only. */
+TlStore *tl_store_open (const char *directory, GMainContext *context, GError **error);
+/* Runs what was submitted, commits, checkpoints, closes, joins the thread; callbacks still come before it returns (it
+ * iterates the context). What a callback submits meanwhile fails with UNAVAILABLE. NULL is allowed. */
+void tl_store_close (TlStore *store);
+/* Iterates the main context until everything submitted so far is done: start-up and tests. */
+void tl_store_flush (TlStore *store);
+/* Any thread. */
+gboolean tl_store_is_writable (TlStore *store);
+/* A real write that changes nothing of meaning (a heartbeat row), so that health notices a full disk. result: none */
+void tl_store_probe (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
+
+/* Small settings (gateway_id, gateway_name, ...). Start-up: before anything was submitted. NULL when absent. */
+char *tl_store_get_meta (TlStore *store, const char *key, GError **error);
+gboolean tl_store_set_meta (TlStore *store, const char *key, const char *value, GError **error); /* [durable], sync */
+/* CA generations, newest first: GPtrArray of GBytes (DER); sync, start-up. */
+GPtrArray *tl_store_list_cas (TlStore *store, GError **error);
+gboolean tl_store_add_ca (TlStore *store, guint generation, GBytes *der, gint64 not_after,
+                          GError **error); /* [durable] */
+
+/* ---- codes ---- */
+/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above TL_STORE_MAX_LIVE_CODES. result: TlCodeRecord
+ */
+void tl_store_add_code (TlStore *store, const TlCodeRecord *code, gint64 now, TlStoreCallback callback,
+                        gpointer user_data);
+/* A live code by slot (code_id NULL) or id, with its verifier. CODE_INVALID for everything else, whatever the reason.
+ * result: TlCodeRecord */
+void tl_store_find_live_code (TlStore *store, guint slot, const char *code_id, gint64 now, TlStoreCallback callback,
+                              gpointer user_data);
+/* [durable] The attempt (PROTOCOL 3.2, P): code live, not expired and attempts_left > 0, then attempts_left - 1 (0:
+ * EXHAUSTED), and for a PIN a failure row. CODE_INVALID otherwise. PIN exchanges slow down (RESOURCE_EXHAUSTED, nothing
+ * taken) when TL_STORE_PIN_FAILURES_MAX failures lie within the window and the last PIN exchange is younger than the
+ * interval. attempt_id: a ULID that names the failure row (links: may be NULL). result: TlCodeRecord */
+void tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, gint64 now,
+                            TlStoreCallback callback, gpointer user_data);
+/* result: guint32* = failures of PIN exchanges in the last hour */
+void tl_store_count_pin_failures (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* [durable] id or unique prefix (NOT_FOUND, AMBIGUOUS) or slot number as text. Already not live: success, unchanged.
+ * result: TlCodeRecord */
+void tl_store_cancel_code (TlStore *store, const char *code, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* Newest first; page_token = "" or from before. result: GPtrArray of TlCodeRecord (at most limit + 1 rows: one more
+ * than limit means there is a next page, whose token is the id of the last row inside the limit) */
+void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, guint limit, gint64 now,
+                          TlStoreCallback callback, gpointer user_data);
+
+/* ---- pairing requests ---- */
+/* [durable] One transaction: the code of the session's attempt (USED already by another request: CODE_INVALID;
+ * attempts_left may be 0 now) becomes USED, the failure row attempt_id goes, PROTOCOL 3.5 and bans are checked:
+ * device_id known with another identity, identity known under another device_id, TLS key known to another device:
+ * PERMISSION_DENIED; device or identity revoked: REVOKED; suspended: FAILED_PRECONDITION; a role higher than the known
+ * device's: PERMISSION_DENIED; in all these the code is still USED. The request is inserted as it is given
+ * (PENDING_APPROVAL or APPROVED). Cancelled or past
+ * its end meanwhile: CODE_INVALID. Role, method or APPROVED that the code does not give: PERMISSION_DENIED. The same
+ * request told twice answers the stored one. attempt_id may be NULL for links. result: TlPairingRecord */
+void tl_store_add_pairing (TlStore *store, const TlPairingRecord *request, const char *attempt_id, gint64 now,
+                           TlStoreCallback callback, gpointer user_data);
+/* [durable] confirm_p was right, but something else was not: only gives the failure back. result: none */
+void tl_store_give_back_failure (TlStore *store, const char *attempt_id, TlStoreCallback callback, gpointer user_data);
+/* By request id (exact), session id (exact), or unique prefix of a request id. NOT_FOUND, AMBIGUOUS. result:
+ * TlPairingRecord */
+void tl_store_get_pairing (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
+void tl_store_get_pairing_by_session (TlStore *store, const char *session_id, TlStoreCallback callback,
+                                      gpointer user_data);
+/* [durable] Wrong comparison code: counts; the third rejects. FAILED_PRECONDITION when not pending. result:
+ * TlPairingRecord */
+void tl_store_wrong_comparison (TlStore *store, const char *request_id, const char *actor, gint64 now,
+                                TlStoreCallback callback, gpointer user_data);
+/* [durable] pending -> APPROVED | REJECTED, once; an expired one becomes EXPIRED and the call fails EXPIRED. Decided
+ * already: FAILED_PRECONDITION saying how. APPROVED sets expires_at = now + 10 min. result: TlPairingRecord */
+void tl_store_decide_pairing (TlStore *store, const char *request_id, gboolean approve, const char *actor,
+                              const char *reason, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* [durable] Issuance, one transaction: the request is APPROVED and not expired (COMPLETED already: nothing changes,
+ * result is the stored one with its certificate), bans are looked at again, the device is inserted or updated (pairing
+ * again: same identity; replaced_device_id from the request), the certificate recorded, the request COMPLETED. result:
+ * TlPairingRecord */
+void tl_store_complete_pairing (TlStore *store, const char *request_id, const TlCertificateRecord *certificate,
+                                GBytes *certificate_der, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* states: bit set of 1 << TlPairingState, 0 = all. Newest first, paging as list_codes. result: GPtrArray of
+ * TlPairingRecord */
+void tl_store_list_pairings (TlStore *store, guint states, const char *page_token, guint limit,
+                             TlStoreCallback callback, gpointer user_data);
+/* [durable] Moves what ran out: codes to EXPIRED, pending and approved requests to EXPIRED, sealed keys older than 24 h
+ * dropped, old failure rows, old events, finished capability requests and dead codes/requests older than 30 d. result:
+ * GPtrArray of TlPairingRecord that became EXPIRED */
+void tl_store_expire (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
+
+/* ---- devices ---- */
+/* id, unique prefix (>= 4 characters), or a name that only one not-removed device has. NOT_FOUND, AMBIGUOUS (the
+ * message lists up to three). result: TlDeviceRecord */
+void tl_store_find_device (TlStore *store, const char *device, TlStoreCallback callback, gpointer user_data);
+/* states: bit set of 1 << TlDeviceState, 0 = all; role -1 = all. By id, paging as list_codes. result: GPtrArray of
+ * TlDeviceRecord */
+void tl_store_list_devices (TlStore *store, guint states, int role, const char *page_token, guint limit,
+                            TlStoreCallback callback, gpointer user_data);
+/* Certificates of active devices with not_after > now, not revoked: what the admitted set holds. result: GPtrArray of
+ * TlCertificateRecord; roles: GHashTable device_id -> GINT_TO_POINTER (TlRole) through the second member.
+ * Sync, start-up. */
+typedef struct
+{
+  GPtrArray *certificates; /* TlCertificateRecord */
+  GHashTable *roles;       /* char* -> GINT_TO_POINTER (TlRole) */
+} TlAdmissions;
+TlAdmissions *tl_store_list_admissions (TlStore *store, gint64 now, GError **error);
+void tl_admissions_free (TlAdmissions *admissions);
+/* [durable] First completed handshake: used = TRUE, sealed keys of the request go, all other leaves of the device are
+ * revoked (PROTOCOL 3.5, 4.3: the old certificate ends when the new one was used). Unknown or used already: success,
+ * nothing changes. result: GPtrArray of char* fingerprints that were revoked by it */
+void tl_store_certificate_used (TlStore *store, const char *fingerprint, gint64 now, TlStoreCallback callback,
+                                gpointer user_data);
+/* [durable] REVOKED, all its certificates revoked, its open capability requests FAILED. Already revoked:
+ * result->already. device_id exact. result: TlRevocation */
+typedef struct
+{
+  TlDeviceRecord *device;
+  gboolean already;
+  guint certificates;
+  GPtrArray *requests; /* TlCapabilityRecord that failed by it */
+} TlRevocation;
+void tl_store_revoke_device (TlStore *store, const char *device_id, const char *actor, const char *reason, gint64 now,
+                             TlStoreCallback callback, gpointer user_data);
+/* Presence, when it changed meaning. result: none */
+void tl_store_device_seen (TlStore *store, const char *device_id, gint64 now);
+
+/* ---- nodes and their event logs (PROTOCOL 4.1) ---- */
+/* result: TlNodeRecord */
+void tl_store_put_node (TlStore *store, const TlNodeRecord *node, TlStoreCallback callback, gpointer user_data);
+/* NOT_FOUND when it never registered. result: TlNodeRecord */
+void tl_store_get_node (TlStore *store, const char *device_id, TlStoreCallback callback, gpointer user_data);
+/* Sync, start-up: all nodes. GPtrArray of TlNodeRecord */
+GPtrArray *tl_store_list_nodes (TlStore *store, GError **error);
+/* Assigns the next seq of the device's log. result: TlEventRecord */
+void tl_store_add_event (TlStore *store, const char *device_id, const char *event_id, const char *type,
+                         const char *data, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* What a cursor means for the log. */
+typedef enum
+{
+  TL_CURSOR_OK,    /* events after it follow */
+  TL_CURSOR_GAP,   /* older than retained: oldest is the first that there is */
+  TL_CURSOR_RESET, /* another id at that seq, or beyond the log's end */
+} TlCursorKind;
+typedef struct
+{
+  TlCursorKind kind;
+  guint64 latest_seq;
+  guint64 oldest_seq; /* retained; 0 when none */
+  char *oldest_id;
+  GPtrArray *events; /* TlEventRecord after the cursor (GAP, RESET: from the oldest), at most limit */
+} TlEventRange;
+/* event_id "" with seq 0. result: TlEventRange */
+void tl_store_read_events (TlStore *store, const char *device_id, guint64 seq, const char *event_id, guint limit,
+                           TlStoreCallback callback, gpointer user_data);
+/* One event by seq (1 or more), whether the cursor before it is known or not (FetchEvent). result: TlEventRange with at
+ * most one event, the first whose seq is not smaller */
+void tl_store_read_event (TlStore *store, const char *device_id, guint64 seq, TlStoreCallback callback,
+                          gpointer user_data);
+/* Cumulative: deletes what is acknowledged, keeps the id at seq for resume. OUT_OF_RANGE beyond the log's end or with
+ * another id. result: none */
+void tl_store_ack_events (TlStore *store, const char *device_id, guint64 seq, const char *event_id,
+                          TlStoreCallback callback, gpointer user_data);
+
+/* ---- capability requests (PROTOCOL 4.2) ---- */
+/* Inserts the request and, in the same transaction, its `capability.dispatch` event (event_data). result: TlEventRecord
+ */
+void tl_store_add_request (TlStore *store, const TlCapabilityRecord *request, const char *event_id,
+                           const char *event_data, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* Moves a request: allowed only from states in `from` (bit set of 1 << TlRequestState), else FAILED_PRECONDITION,
+ * NOT_FOUND. device_id non-NULL: it must be the request's device, else PERMISSION_DENIED. output, error, error_reason,
+ * receipt may be NULL. result: TlCapabilityRecord */
+void tl_store_move_request (TlStore *store, const char *request_id, const char *device_id, guint from,
+                            TlRequestState to, const char *output, const char *request_error, const char *error_reason,
+                            GBytes *receipt, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* result: TlCapabilityRecord */
+void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
+/* Sync, start-up: requests that are not final. GPtrArray of TlCapabilityRecord */
+GPtrArray *tl_store_list_open_requests (TlStore *store, GError **error);
+
+/* ---- size ---- */
+typedef struct
+{
+  guint64 bytes; /* database + WAL */
+  guint devices_active, codes_live, pairings_pending, requests_open;
+} TlStoreStatus;
+/* result: TlStoreStatus */
+void tl_store_get_status (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlAdmissions, tl_admissions_free)
+
+G_END_DECLS
