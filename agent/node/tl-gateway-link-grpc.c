@@ -1,0 +1,735 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/node/tl-gateway-link-grpc.h"
+
+#include <string.h>
+
+#include "agent/node/tl-node-host.h"
+#include "base/tl-error.h"
+#include "base/tl-json.h"
+#include "tl-config-build.h"
+#include "twinlatch/v1/health.pb-c.h"
+#include "twinlatch/v1/node.pb-c.h"
+
+#define SERVICE            "/twinlatch.v1.NodeService/"
+#define HEALTH_CHECK       "/grpc.health.v1.Health/Check"
+#define PROTOCOL_VERSION   1
+#define CALL_DEADLINE_MS   15000
+#define SUBMIT_DEADLINE_MS 30000
+#define PROBE_DEADLINE_MS  3000
+#define CONNECT_TIMEOUT_MS 5000
+#define READY_TIMEOUT_MS   15000 /* between opening the stream and Ready */
+#define CLOSE_TIMEOUT_MS   2000  /* for the gateway to end a stream that we half-closed */
+
+typedef enum
+{
+  LINK_NEW,
+  LINK_REGISTERING, /* RegisterNode, and the probe when that fails */
+  LINK_OPENING,     /* stream made, waits for Ready */
+  LINK_OPEN,
+  LINK_CLOSING, /* half-closed by us */
+  LINK_CLOSED,  /* the owner was told, or does not want to know */
+} LinkState;
+
+typedef struct
+{
+  TlGatewayLink base;
+  guint refs; /* owner, and every call under way */
+  LinkState state;
+  TlGrpcLinkFactory with;
+  GMainContext *context;
+  GCancellable *cancellable;
+  char **addresses;
+  TlRpcClient *client;
+  TlRpcClient *probe;
+  TlRpcStream *stream;
+  GSource *timer;
+  GSource *failure_source;
+  GError *failure; /* reported from failure_source or after the probe */
+  Twinlatch__V1__RegisterNodeResponse *registration;
+  char *instance_id;
+  guint64 cursor_seq;
+  char *cursor_event_id;
+  GQueue waiting; /* StreamEventsResponse behind an event that is being fetched; packed GBytes */
+  gboolean fetching;
+} GrpcLink;
+
+static void handle_event (GrpcLink *link, const Twinlatch__V1__Event *event);
+
+static GrpcLink *
+link_ref (GrpcLink *link)
+{
+  link->refs++;
+  return link;
+}
+
+static void
+link_unref (GrpcLink *link)
+{
+  if (--link->refs > 0)
+    return;
+  g_clear_error (&link->failure);
+  g_clear_object (&link->cancellable);
+  g_clear_pointer (&link->client, tl_rpc_client_unref);
+  g_clear_pointer (&link->probe, tl_rpc_client_unref);
+  if (link->registration != NULL)
+    protobuf_c_message_free_unpacked (&link->registration->base, NULL);
+  g_queue_clear_full (&link->waiting, (GDestroyNotify)g_bytes_unref);
+  g_main_context_unref (link->context);
+  g_strfreev (link->addresses);
+  g_free (link->instance_id);
+  g_free (link->cursor_event_id);
+  g_free (link);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GrpcLink, link_unref)
+
+static void
+clear_source (GSource **source)
+{
+  if (*source == NULL)
+    return;
+  g_source_destroy (*source);
+  g_source_unref (*source);
+  *source = NULL;
+}
+
+static void
+set_timer (GrpcLink *link, guint ms, GSourceFunc func)
+{
+  clear_source (&link->timer);
+  link->timer = g_timeout_source_new (ms);
+  g_source_set_callback (link->timer, func, link, NULL);
+  g_source_attach (link->timer, link->context);
+}
+
+/* Ends everything under way; nothing is said to the owner. */
+static void
+shut (GrpcLink *link)
+{
+  link->state = LINK_CLOSED;
+  clear_source (&link->timer);
+  clear_source (&link->failure_source);
+  g_cancellable_cancel (link->cancellable);
+  if (link->stream != NULL)
+    {
+      tl_rpc_stream_cancel (link->stream);
+      g_clear_pointer (&link->stream, tl_rpc_stream_unref);
+    }
+}
+
+/* The owner may free the link in here. */
+static void
+fail (GrpcLink *link, const GError *error)
+{
+  g_autoptr (GError) copy = g_error_copy (error);
+
+  if (link->state == LINK_CLOSED)
+    return;
+  shut (link);
+  link->base.handlers->closed (&link->base, copy, link->base.user_data);
+}
+
+static void
+fail_protocol (GrpcLink *link, const char *what)
+{
+  g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_PROTOCOL, "the gateway broke the protocol: %s", what);
+
+  fail (link, error);
+}
+
+static gboolean
+on_failure_source (gpointer data)
+{
+  g_autoptr (GrpcLink) link = link_ref (data);
+
+  fail (link, link->failure);
+  return G_SOURCE_REMOVE;
+}
+
+/* For failures found inside a call of the owner's: callbacks come from the main context only. */
+static void
+fail_later (GrpcLink *link, GError *error)
+{
+  if (link->state == LINK_CLOSED || link->failure_source != NULL)
+    {
+      g_error_free (error);
+      return;
+    }
+  g_clear_error (&link->failure);
+  link->failure = error;
+  link->failure_source = g_idle_source_new ();
+  g_source_set_callback (link->failure_source, on_failure_source, link, NULL);
+  g_source_attach (link->failure_source, link->context);
+}
+
+/* ---- stream ---------------------------------------------------------------------------------------------------- */
+
+static void
+drain_waiting (GrpcLink *link)
+{
+  while (!link->fetching && (link->state == LINK_OPENING || link->state == LINK_OPEN))
+    {
+      g_autoptr (GBytes) packed = g_queue_pop_head (&link->waiting);
+      Twinlatch__V1__Event *event;
+
+      if (packed == NULL)
+        return;
+      event = twinlatch__v1__event__unpack (NULL, g_bytes_get_size (packed), g_bytes_get_data (packed, NULL));
+      handle_event (link, event);
+      twinlatch__v1__event__free_unpacked (event, NULL);
+    }
+}
+
+static void
+on_fetched (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GrpcLink) link = user_data;
+  g_autoptr (GError) error = NULL;
+  ProtobufCMessage *message;
+  const Twinlatch__V1__Event *event;
+
+  (void)source;
+  message = tl_rpc_client_call_finish (link->client, result, &error);
+  link->fetching = FALSE;
+  if (link->state == LINK_CLOSED)
+    {
+      if (message != NULL)
+        protobuf_c_message_free_unpacked (message, NULL);
+      return;
+    }
+  if (message == NULL)
+    {
+      fail (link, error);
+      return;
+    }
+  event = ((Twinlatch__V1__FetchEventResponse *)message)->event;
+  if (event == NULL || event->oversize)
+    fail_protocol (link, "the event that was fetched is empty");
+  else
+    handle_event (link, event);
+  protobuf_c_message_free_unpacked (message, NULL);
+  drain_waiting (link);
+}
+
+static void
+fetch_event (GrpcLink *link, const Twinlatch__V1__Event *event)
+{
+  Twinlatch__V1__FetchEventRequest request = TWINLATCH__V1__FETCH_EVENT_REQUEST__INIT;
+  Twinlatch__V1__Cursor cursor = TWINLATCH__V1__CURSOR__INIT;
+
+  cursor.seq = event->seq;
+  cursor.event_id = event->id;
+  request.device_id = (char *)tl_device_identity_device_id (link->with.identity);
+  request.cursor = &cursor;
+  link->fetching = TRUE;
+  tl_rpc_client_call_async (link->client, SERVICE "FetchEvent", &request.base,
+                            &twinlatch__v1__fetch_event_response__descriptor, CALL_DEADLINE_MS, link->cancellable,
+                            on_fetched, link_ref (link));
+}
+
+static void
+handle_event (GrpcLink *link, const Twinlatch__V1__Event *event)
+{
+  TlLinkEvent copy = {
+    .seq = event->seq, .id = event->id, .time_ms = event->time_unix_ms, .type = event->type, .data = event->data
+  };
+
+  if (event->seq == 0)
+    fail_protocol (link, "an event without a number");
+  else if (event->oversize)
+    fetch_event (link, event);
+  else
+    link->base.handlers->event (&link->base, &copy, link->base.user_data);
+}
+
+/* Events keep their order behind one that has to be fetched. */
+static void
+queue_event (GrpcLink *link, const Twinlatch__V1__Event *event)
+{
+  gsize size = twinlatch__v1__event__get_packed_size (event);
+  guint8 *data = g_malloc (size);
+
+  twinlatch__v1__event__pack (event, data);
+  g_queue_push_tail (&link->waiting, g_bytes_new_take (data, size));
+}
+
+static void
+handle_ready (GrpcLink *link)
+{
+  const Twinlatch__V1__RegisterNodeResponse *answer = link->registration;
+  g_autoptr (GPtrArray) addresses = g_ptr_array_new ();
+  TlLinkRegistration registration = { .gateway_id = answer->gateway_id,
+                                      .gateway_name = answer->gateway_name,
+                                      .gateway_version = answer->gateway_version,
+                                      .latest_seq = answer->latest_seq };
+
+  if (link->state != LINK_OPENING)
+    {
+      fail_protocol (link, "a second Ready");
+      return;
+    }
+  for (gsize i = 0; i < answer->n_addresses; i++)
+    g_ptr_array_add (addresses, answer->addresses[i]);
+  g_ptr_array_add (addresses, NULL);
+  registration.addresses = (const char *const *)addresses->pdata;
+  clear_source (&link->timer);
+  link->state = LINK_OPEN;
+  link->base.handlers->opened (&link->base, &registration, link->base.user_data);
+}
+
+static void
+on_stream_message (TlRpcStream *stream, const ProtobufCMessage *message, gpointer user_data)
+{
+  g_autoptr (GrpcLink) link = link_ref (user_data);
+  const Twinlatch__V1__StreamEventsResponse *response = (const Twinlatch__V1__StreamEventsResponse *)message;
+
+  (void)stream;
+  if (link->state != LINK_OPENING && link->state != LINK_OPEN)
+    return;
+  switch (response->kind_case)
+    {
+    case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_EVENT:
+      if (link->fetching)
+        queue_event (link, response->event);
+      else
+        handle_event (link, response->event);
+      break;
+    case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_GAP:
+      if (response->gap->oldest == NULL)
+        fail_protocol (link, "a gap without a position");
+      else
+        link->base.handlers->gap (&link->base, response->gap->oldest->seq, link->base.user_data);
+      break;
+    case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_RESET:
+      link->base.handlers->reset (&link->base, response->reset->latest_seq, link->base.user_data);
+      break;
+    case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_READY:
+      handle_ready (link);
+      break;
+    case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND__NOT_SET:
+    default:
+      break; /* of a later version */
+    }
+}
+
+static void
+on_stream_closed (TlRpcStream *stream, const GError *error, gpointer user_data)
+{
+  g_autoptr (GrpcLink) link = user_data; /* the stream's reference */
+  g_autoptr (GError) copy = NULL;
+
+  (void)stream;
+  g_clear_pointer (&link->stream, tl_rpc_stream_unref);
+  if (link->state == LINK_CLOSING)
+    g_set_error (&copy, TL_ERROR, TL_ERROR_CANCELLED, "the link was closed");
+  else if (error == NULL)
+    g_set_error (&copy, TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway ended the event stream");
+  else if (tl_error_is (error, TL_ERROR_FAILED_PRECONDITION) && strstr (error->message, "superseded") != NULL)
+    g_set_error (&copy, TL_ERROR, TL_ERROR_IN_USE, "%s", error->message);
+  else
+    copy = g_error_copy (error);
+  fail (link, copy);
+}
+
+static gboolean
+on_ready_timeout (gpointer data)
+{
+  g_autoptr (GrpcLink) link = link_ref (data);
+  g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_TIMED_OUT, "the gateway did not open the event stream");
+
+  fail (link, error);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+open_stream (GrpcLink *link)
+{
+  static const TlRpcStreamHandlers handlers = { .on_message = on_stream_message, .on_closed = on_stream_closed };
+  Twinlatch__V1__StreamEventsRequest request = TWINLATCH__V1__STREAM_EVENTS_REQUEST__INIT;
+  Twinlatch__V1__StreamEventsRequest__Resume resume = TWINLATCH__V1__STREAM_EVENTS_REQUEST__RESUME__INIT;
+  Twinlatch__V1__Cursor cursor = TWINLATCH__V1__CURSOR__INIT;
+
+  cursor.seq = link->cursor_seq;
+  cursor.event_id = link->cursor_event_id;
+  resume.device_id = (char *)tl_device_identity_device_id (link->with.identity);
+  resume.cursor = &cursor;
+  resume.instance_id = link->instance_id;
+  request.kind_case = TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_RESUME;
+  request.resume = &resume;
+  link->state = LINK_OPENING;
+  set_timer (link, READY_TIMEOUT_MS, on_ready_timeout);
+  link->stream
+      = tl_rpc_client_stream (link->client, SERVICE "StreamEvents", NULL,
+                              &twinlatch__v1__stream_events_response__descriptor, 0, &handlers, link_ref (link));
+  tl_rpc_stream_send (link->stream, &request.base);
+}
+
+/* ---- registration ---------------------------------------------------------------------------------------------- */
+
+static void
+on_probed (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GrpcLink) link = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) refused = NULL;
+  ProtobufCMessage *message = tl_rpc_client_call_finish (link->probe, result, &error);
+
+  (void)source;
+  if (message != NULL)
+    protobuf_c_message_free_unpacked (message, NULL);
+  if (link->state == LINK_CLOSED)
+    return;
+  if (message == NULL)
+    {
+      fail (link, link->failure);
+      return;
+    }
+  refused = g_error_new (
+      TL_ERROR, TL_ERROR_UNAUTHENTICATED,
+      "the gateway is there but does not admit this device: revoked, suspended or forgotten; ask its operator");
+  fail (link, refused);
+}
+
+/* The same gateway, without our certificate. */
+static void
+probe (GrpcLink *link)
+{
+  Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+  TlRpcClientOptions options = { .addresses = (const char *const *)link->addresses,
+                                 .bundle = tl_device_identity_bundle (link->with.identity),
+                                 .clock = link->with.clock,
+                                 .connect_timeout_ms = PROBE_DEADLINE_MS };
+
+  link->probe = tl_rpc_client_new (link->with.loop, &options, NULL);
+  if (link->probe == NULL)
+    {
+      fail (link, link->failure);
+      return;
+    }
+  tl_rpc_client_call_async (link->probe, HEALTH_CHECK, &request.base,
+                            &grpc__health__v1__health_check_response__descriptor, PROBE_DEADLINE_MS, link->cancellable,
+                            on_probed, link_ref (link));
+}
+
+static void
+on_registered (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GrpcLink) link = user_data;
+  g_autoptr (GError) error = NULL;
+  ProtobufCMessage *message = tl_rpc_client_call_finish (link->client, result, &error);
+  const char *gateway_id = tl_trust_bundle_gateway_id (tl_device_identity_bundle (link->with.identity));
+
+  (void)source;
+  link->registration = (Twinlatch__V1__RegisterNodeResponse *)message;
+  if (link->state == LINK_CLOSED)
+    return;
+  if (message == NULL && tl_error_is (error, TL_ERROR_UNAVAILABLE))
+    {
+      link->failure = g_steal_pointer (&error);
+      probe (link);
+    }
+  else if (message == NULL)
+    fail (link, error);
+  else if (link->registration->version != PROTOCOL_VERSION)
+    fail_protocol (link, "it chose a version that was not offered");
+  else if (!g_str_equal (link->registration->gateway_id, gateway_id))
+    fail_protocol (link, "it names itself another gateway");
+  else
+    open_stream (link);
+}
+
+static Twinlatch__V1__ConsentLevel
+consent_level (TlConsentLevel level)
+{
+  switch (level)
+    {
+    case TL_CONSENT_ALLOW:
+      return TWINLATCH__V1__CONSENT_LEVEL__CONSENT_LEVEL_ALLOW;
+    case TL_CONSENT_ASK:
+      return TWINLATCH__V1__CONSENT_LEVEL__CONSENT_LEVEL_ASK;
+    case TL_CONSENT_DENY:
+      return TWINLATCH__V1__CONSENT_LEVEL__CONSENT_LEVEL_DENY;
+    }
+  g_assert_not_reached ();
+}
+
+static void
+register_node (GrpcLink *link, const TlGatewayLinkOpen *what)
+{
+  Twinlatch__V1__RegisterNodeRequest request = TWINLATCH__V1__REGISTER_NODE_REQUEST__INIT;
+  guint n = tl_capability_set_size (what->capabilities);
+  g_autofree Twinlatch__V1__CapabilityDescriptor *rows = g_new0 (Twinlatch__V1__CapabilityDescriptor, n);
+  g_autofree Twinlatch__V1__CapabilityDescriptor **pointers = g_new0 (Twinlatch__V1__CapabilityDescriptor *, n);
+  g_autofree char *platform = tl_node_platform ();
+  uint32_t versions[] = { PROTOCOL_VERSION };
+
+  for (guint i = 0; i < n; i++)
+    {
+      const TlCapabilityEntry *entry = tl_capability_set_get (what->capabilities, i);
+      const TlCapability *capability = entry->capability;
+
+      twinlatch__v1__capability_descriptor__init (&rows[i]);
+      rows[i].name = (char *)capability->name;
+      rows[i].description = (char *)capability->description;
+      rows[i].input_schema = (char *)capability->input_schema;
+      if (capability->output_schema != NULL)
+        rows[i].output_schema = (char *)capability->output_schema;
+      rows[i].idempotent = capability->idempotent;
+      rows[i].available = entry->available;
+      rows[i].consent = consent_level (tl_policy_level (what->policy, capability->name));
+      pointers[i] = &rows[i];
+    }
+  request.device_id = (char *)tl_device_identity_device_id (link->with.identity);
+  request.n_versions = G_N_ELEMENTS (versions);
+  request.versions = versions;
+  request.platform = platform;
+  request.node_version = (char *)TL_VERSION;
+  request.n_capabilities = n;
+  request.capabilities = pointers;
+  request.client_kind = (Twinlatch__V1__ClientKind)(link->with.client_kind + 1); /* UNSPECIFIED is 0 there */
+  request.instance_id = link->instance_id;
+  link->state = LINK_REGISTERING;
+  tl_rpc_client_call_async (link->client, SERVICE "RegisterNode", &request.base,
+                            &twinlatch__v1__register_node_response__descriptor, CALL_DEADLINE_MS, link->cancellable,
+                            on_registered, link_ref (link));
+}
+
+/* A certificate that has ended only earns a failed handshake: say why instead. */
+static gboolean
+check_certificate (GrpcLink *link, GError **error)
+{
+  TlClock *clock = link->with.clock != NULL ? link->with.clock : tl_clock_system ();
+  X509 *certificate = tl_device_identity_certificate (link->with.identity);
+  gint64 end_ms = certificate != NULL ? tl_certificate_not_after_ms (certificate) : 0;
+  g_autofree char *end = NULL;
+
+  if (end_ms > tl_clock_wall_ms (clock))
+    return TRUE;
+  end = tl_time_to_string (end_ms);
+  g_set_error (error, TL_ERROR, TL_ERROR_EXPIRED,
+               "this device's certificate ended at %s: repair the pairing (or set the clock right)", end);
+  return FALSE;
+}
+
+static void
+grpc_open (TlGatewayLink *base, const TlGatewayLinkOpen *what)
+{
+  GrpcLink *link = (GrpcLink *)base;
+  guint timeout_ms = link->with.connect_timeout_ms != 0 ? link->with.connect_timeout_ms : CONNECT_TIMEOUT_MS;
+  TlRpcClientOptions options = { .addresses = what->addresses,
+                                 .bundle = tl_device_identity_bundle (link->with.identity),
+                                 .identity = link->with.rpc_identity,
+                                 .clock = link->with.clock,
+                                 .connect_timeout_ms = timeout_ms };
+  g_autoptr (GError) error = NULL;
+
+  g_return_if_fail (link->state == LINK_NEW);
+  link->addresses = g_strdupv ((char **)what->addresses);
+  link->instance_id = g_strdup (what->instance_id);
+  link->cursor_seq = what->cursor_seq;
+  link->cursor_event_id = g_strdup (what->cursor_event_id);
+  if (check_certificate (link, &error))
+    link->client = tl_rpc_client_new (link->with.loop, &options, &error);
+  if (link->client == NULL)
+    fail_later (link, g_steal_pointer (&error));
+  else
+    register_node (link, what);
+}
+
+/* ---- open link ------------------------------------------------------------------------------------------------- */
+
+static void
+grpc_send_event (TlGatewayLink *base, const char *type, const char *data)
+{
+  GrpcLink *link = (GrpcLink *)base;
+  Twinlatch__V1__StreamEventsRequest request = TWINLATCH__V1__STREAM_EVENTS_REQUEST__INIT;
+  Twinlatch__V1__StreamEventsRequest__NodeEvent event = TWINLATCH__V1__STREAM_EVENTS_REQUEST__NODE_EVENT__INIT;
+
+  if (link->state != LINK_OPEN || link->stream == NULL)
+    return;
+  event.type = (char *)type;
+  event.data = (char *)data;
+  request.kind_case = TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_NODE_EVENT;
+  request.node_event = &event;
+  tl_rpc_stream_send (link->stream, &request.base);
+}
+
+static void
+grpc_acknowledge (TlGatewayLink *base, guint64 seq, const char *event_id)
+{
+  GrpcLink *link = (GrpcLink *)base;
+  Twinlatch__V1__StreamEventsRequest request = TWINLATCH__V1__STREAM_EVENTS_REQUEST__INIT;
+  Twinlatch__V1__StreamEventsRequest__Acknowledge acknowledge = TWINLATCH__V1__STREAM_EVENTS_REQUEST__ACKNOWLEDGE__INIT;
+  Twinlatch__V1__Cursor cursor = TWINLATCH__V1__CURSOR__INIT;
+
+  if (link->state != LINK_OPEN || link->stream == NULL)
+    return;
+  cursor.seq = seq;
+  cursor.event_id = (char *)event_id;
+  acknowledge.cursor = &cursor;
+  request.kind_case = TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_ACK;
+  request.ack = &acknowledge;
+  tl_rpc_stream_send (link->stream, &request.base);
+}
+
+typedef struct
+{
+  GrpcLink *link;
+  TlSubmitFunc func;
+  gpointer user_data;
+  GDestroyNotify free_data;
+} Submit;
+
+static void
+on_submitted (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Submit *submit = user_data;
+  g_autoptr (GrpcLink) link = submit->link;
+  g_autoptr (GError) error = NULL;
+  ProtobufCMessage *message = tl_rpc_client_call_finish (link->client, result, &error);
+  TlSubmitOutcome outcome = TL_SUBMIT_ACCEPTED;
+
+  (void)source;
+  if (message != NULL)
+    {
+      const Twinlatch__V1__SubmitCapabilityResultResponse *answer = (gpointer)message;
+
+      outcome = answer->unknown ? TL_SUBMIT_UNKNOWN : answer->duplicate ? TL_SUBMIT_DUPLICATE : TL_SUBMIT_ACCEPTED;
+      protobuf_c_message_free_unpacked (message, NULL);
+    }
+  if (link->state != LINK_CLOSED)
+    submit->func (&link->base, outcome, error, submit->user_data);
+  submit->free_data (submit->user_data);
+  g_free (submit);
+}
+
+static Twinlatch__V1__RequestState
+request_state (TlResultState state)
+{
+  switch (state)
+    {
+    case TL_RESULT_SUCCEEDED:
+      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_SUCCEEDED;
+    case TL_RESULT_FAILED:
+      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_FAILED;
+    case TL_RESULT_DENIED:
+      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_DENIED;
+    case TL_RESULT_TIMED_OUT:
+      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_TIMED_OUT;
+    case TL_RESULT_CANCELLED:
+      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_CANCELLED;
+    }
+  g_assert_not_reached ();
+}
+
+static void
+fill_receipt (Twinlatch__V1__Receipt *message, const TlReceipt *receipt)
+{
+  message->alg = (char *)TL_RECEIPT_ALG;
+  message->decision = (char *)tl_receipt_decision (receipt);
+  message->by = receipt->by;
+  message->time_unix_ms = receipt->time_ms;
+  message->requested_by = receipt->requested_by;
+  message->expires_at_unix_ms = receipt->expires_at_ms;
+  message->input_sha256.data = (guint8 *)receipt->input_sha256;
+  message->input_sha256.len = sizeof receipt->input_sha256;
+  message->signature.data = (guint8 *)receipt->signature;
+  message->signature.len = sizeof receipt->signature;
+}
+
+static void
+grpc_submit (TlGatewayLink *base, const TlSubmission *submission, TlSubmitFunc func, gpointer user_data,
+             GDestroyNotify free_data)
+{
+  GrpcLink *link = (GrpcLink *)base;
+  Twinlatch__V1__SubmitCapabilityResultRequest request = TWINLATCH__V1__SUBMIT_CAPABILITY_RESULT_REQUEST__INIT;
+  Twinlatch__V1__Receipt receipt = TWINLATCH__V1__RECEIPT__INIT;
+  const TlRequestResult *result = submission->result;
+  Submit *submit;
+
+  g_return_if_fail (link->client != NULL);
+  fill_receipt (&receipt, submission->receipt);
+  request.device_id = (char *)tl_device_identity_device_id (link->with.identity);
+  request.request_id = (char *)submission->request_id;
+  request.success = result->state == TL_RESULT_SUCCEEDED;
+  request.output = result->output;
+  request.error = result->error;
+  request.error_reason = result->error_reason;
+  request.receipt = &receipt;
+  request.output_sha256.data = (guint8 *)submission->output_sha256;
+  request.output_sha256.len = sizeof submission->output_sha256;
+  request.result_signature.data = (guint8 *)submission->signature;
+  request.result_signature.len = sizeof submission->signature;
+  request.state = request_state (result->state);
+  submit = g_new0 (Submit, 1);
+  submit->link = link_ref (link);
+  submit->func = func;
+  submit->user_data = user_data;
+  submit->free_data = free_data;
+  tl_rpc_client_call_async (link->client, SERVICE "SubmitCapabilityResult", &request.base,
+                            &twinlatch__v1__submit_capability_result_response__descriptor, SUBMIT_DEADLINE_MS,
+                            link->cancellable, on_submitted, submit);
+}
+
+static gboolean
+on_close_timeout (gpointer data)
+{
+  g_autoptr (GrpcLink) link = link_ref (data);
+  g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_CANCELLED, "the link was closed");
+
+  fail (link, error);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+grpc_close (TlGatewayLink *base)
+{
+  GrpcLink *link = (GrpcLink *)base;
+
+  if (link->state == LINK_CLOSED || link->state == LINK_CLOSING)
+    return;
+  if (link->stream == NULL)
+    {
+      fail_later (link, g_error_new (TL_ERROR, TL_ERROR_CANCELLED, "the link was closed"));
+      return;
+    }
+  link->state = LINK_CLOSING;
+  set_timer (link, CLOSE_TIMEOUT_MS, on_close_timeout);
+  tl_rpc_stream_half_close (link->stream);
+}
+
+static void
+grpc_free (TlGatewayLink *base)
+{
+  GrpcLink *link = (GrpcLink *)base;
+
+  shut (link);
+  link_unref (link);
+}
+
+static const TlGatewayLinkClass grpc_class = {
+  .open = grpc_open,
+  .send_event = grpc_send_event,
+  .acknowledge = grpc_acknowledge,
+  .submit = grpc_submit,
+  .close = grpc_close,
+  .free = grpc_free,
+};
+
+TlGatewayLink *
+tl_gateway_link_new_grpc (const TlGatewayLinkHandlers *handlers, gpointer user_data, gpointer factory_data,
+                          GError **error)
+{
+  GrpcLink *link = g_new0 (GrpcLink, 1);
+
+  (void)error;
+  link->base.klass = &grpc_class;
+  link->base.handlers = handlers;
+  link->base.user_data = user_data;
+  link->refs = 1;
+  link->with = *(const TlGrpcLinkFactory *)factory_data;
+  link->context = g_main_context_ref_thread_default ();
+  link->cancellable = g_cancellable_new ();
+  g_queue_init (&link->waiting);
+  return &link->base;
+}

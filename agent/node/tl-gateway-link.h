@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "agent/node/tl-capability.h"
+#include "agent/node/tl-policy.h"
+#include "agent/node/tl-request-result.h"
+
+G_BEGIN_DECLS
+
+/*
+ * TlGatewayLink: one connection attempt to the gateway and, when it succeeds, the registered node's event stream. A
+ * link is opened once and never again; a new attempt is a new link. Implementations: gRPC (tl-gateway-link-grpc.h),
+ * QUIC later. Thread: main context; every callback comes there, none after tl_gateway_link_free().
+ */
+typedef struct _TlGatewayLink TlGatewayLink;
+
+/* What the gateway answered to the registration; borrowed during the callback. */
+typedef struct
+{
+  const char *gateway_id;
+  const char *gateway_name;
+  const char *gateway_version;
+  const char *const *addresses; /* NULL-terminated */
+  guint64 latest_seq;
+} TlLinkRegistration;
+
+typedef struct
+{
+  guint64 seq;
+  const char *id;
+  gint64 time_ms;
+  const char *type;
+  const char *data; /* JSON object, complete: an oversize event was fetched by the link */
+} TlLinkEvent;
+
+typedef struct
+{
+  /* Registered, stream open. After reset/gap when there is one. */
+  void (*opened) (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer user_data);
+  void (*event) (TlGatewayLink *link, const TlLinkEvent *event, gpointer user_data);
+  /* Events before oldest_seq are no longer retained. */
+  void (*gap) (TlGatewayLink *link, guint64 oldest_seq, gpointer user_data);
+  /* The cursor is of another log: what follows starts at 1. */
+  void (*reset) (TlGatewayLink *link, guint64 latest_seq, gpointer user_data);
+  /* Once, last. error is never NULL: UNAVAILABLE (try again), UNAUTHENTICATED (this device is not admitted), REVOKED,
+   * WRONG_CA, IN_USE (superseded by a newer stream), PROTOCOL, EXPIRED (own certificate), ... */
+  void (*closed) (TlGatewayLink *link, const GError *error, gpointer user_data);
+} TlGatewayLinkHandlers;
+
+/* What opening needs; borrowed during tl_gateway_link_open(). */
+typedef struct
+{
+  const char *const *addresses;
+  const char *instance_id;
+  const TlCapabilitySet *capabilities;
+  TlPolicy *policy; /* consent level announced with each capability */
+  guint64 cursor_seq;
+  const char *cursor_event_id;
+} TlGatewayLinkOpen;
+
+typedef enum
+{
+  TL_SUBMIT_ACCEPTED,
+  TL_SUBMIT_DUPLICATE, /* known already */
+  TL_SUBMIT_UNKNOWN,   /* no such open request; dropped */
+} TlSubmitOutcome;
+
+/* error NULL: outcome counts. Not called after tl_gateway_link_free(); the user data is freed in any case. */
+typedef void (*TlSubmitFunc) (TlGatewayLink *link, TlSubmitOutcome outcome, const GError *error, gpointer user_data);
+
+typedef struct
+{
+  void (*open) (TlGatewayLink *link, const TlGatewayLinkOpen *what);
+  void (*send_event) (TlGatewayLink *link, const char *type, const char *data);
+  void (*acknowledge) (TlGatewayLink *link, guint64 seq, const char *event_id);
+  void (*submit) (TlGatewayLink *link, const TlSubmission *submission, TlSubmitFunc func, gpointer user_data,
+                  GDestroyNotify free_data);
+  void (*close) (TlGatewayLink *link);
+  void (*free) (TlGatewayLink *link);
+} TlGatewayLinkClass;
+
+/* First member of every implementation. */
+struct _TlGatewayLink
+{
+  const TlGatewayLinkClass *klass;
+  const TlGatewayLinkHandlers *handlers; /* static */
+  gpointer user_data;
+};
+
+static inline void
+tl_gateway_link_open (TlGatewayLink *link, const TlGatewayLinkOpen *what)
+{
+  link->klass->open (link, what);
+}
+
+/* A node event (PROTOCOL 4.1); lost when the link is not open or closes before it is sent. */
+static inline void
+tl_gateway_link_send_event (TlGatewayLink *link, const char *type, const char *data)
+{
+  link->klass->send_event (link, type, data);
+}
+
+/* Cumulative. */
+static inline void
+tl_gateway_link_acknowledge (TlGatewayLink *link, guint64 seq, const char *event_id)
+{
+  link->klass->acknowledge (link, seq, event_id);
+}
+
+static inline void
+tl_gateway_link_submit (TlGatewayLink *link, const TlSubmission *submission, TlSubmitFunc func, gpointer user_data,
+                        GDestroyNotify free_data)
+{
+  link->klass->submit (link, submission, func, user_data, free_data);
+}
+
+/* Ends it in good order: what was sent still goes out; `closed` follows with CANCELLED. */
+static inline void
+tl_gateway_link_close (TlGatewayLink *link)
+{
+  link->klass->close (link);
+}
+
+/* At any time, also within a callback; NULL allowed. */
+static inline void
+tl_gateway_link_free (TlGatewayLink *link)
+{
+  if (link != NULL)
+    link->klass->free (link);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlGatewayLink, tl_gateway_link_free)
+
+/* Makes links; the runtime asks it for one at each attempt. Test back end: any function. */
+typedef TlGatewayLink *(*TlGatewayLinkFactory) (const TlGatewayLinkHandlers *handlers, gpointer user_data,
+                                                gpointer factory_data, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/tl-config.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Configuration of a headless node: <config dir>/node.conf (man twinlatch-node.conf(5)):
+ *   [node]    name=  log-level=  reconnect-max=  (duration)
+ *   [root NAME]  path=  (absolute)          : roots of fs.*; nothing outside is readable; none by default
+ *   [policy]  default=deny|allow  and capability rows through [policy CAPABILITY] mode=allow|deny
+ */
+typedef struct
+{
+  char *name; /* [root NAME] */
+  char *path; /* absolute, existing directory when the node starts */
+} TlNodeRoot;
+
+typedef struct
+{
+  TlConfig *config;
+  GPtrArray *roots;        /* TlNodeRoot */
+  GHashTable *policy;      /* capability -> GINT_TO_POINTER (TRUE = allow, FALSE = deny) */
+  gboolean policy_default; /* allow for what has no row; TRUE for built-in capabilities unless default=deny */
+} TlNodeConfig;
+
+/* path NULL: <user config dir>/node.conf when it exists. */
+TlNodeConfig *tl_node_config_load (const char *path, GError **error);
+void tl_node_config_free (TlNodeConfig *config);
+/* --root NAME=PATH on the command line. */
+gboolean tl_node_config_add_root (TlNodeConfig *config, const char *name, const char *path, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlNodeConfig, tl_node_config_free)
+
+G_END_DECLS

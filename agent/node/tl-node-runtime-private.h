@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/node/tl-gateway-link.h"
+#include "agent/node/tl-network-monitor.h"
+#include "agent/node/tl-node-runtime.h"
+#include "agent/node/tl-suspend-monitor.h"
+
+G_BEGIN_DECLS
+
+/*
+ * The world around a runtime, for those who bring their own: tests, and the desktop agent (policy).
+ */
+typedef struct
+{
+  TlGatewayLinkFactory link_factory; /* NULL: gRPC, over the loop */
+  gpointer link_factory_data;
+  TlNetworkMonitor *network;        /* borrowed, outlives the runtime; NULL: the system's */
+  TlSuspendMonitor *suspend;        /* the same */
+  TlPolicy *policy;                 /* the same; NULL: node.conf */
+  TlClock *clock;                   /* NULL: system */
+  TlRandom *random;                 /* NULL: system */
+  const TlCapability *capabilities; /* more than the built-in ones */
+  guint n_capabilities;
+  gpointer capability_data;
+} TlNodeRuntimeParts;
+
+TlNodeRuntime *tl_node_runtime_new_with_parts (TlRpcLoop *loop, TlNodeState *state, TlNodeConfig *config,
+                                               const TlNodeRuntimeParts *parts, GError **error);
+
+G_END_DECLS
