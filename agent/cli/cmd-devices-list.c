@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n.h>
+
+#include "agent/cli/tl-admin.h"
+#include "agent/cli/tl-json-out.h"
+#include "agent/cli/tl-verb.h"
+
+static void
+print_table (TlCli *cli, const GPtrArray *devices)
+{
+  g_autoptr (TlTable) table = tl_table_new (_ ("DEVICE"), _ ("NAME"), _ ("STATE"), _ ("ROLE"), _ ("KIND"),
+                                            _ ("CONNECTED"), _ ("LAST SEEN"), NULL);
+
+  for (guint i = 0; i < devices->len; i++)
+    {
+      const Twinlatch__V1__Device *device = g_ptr_array_index (devices, i);
+      g_autofree char *state = tl_enum_to_text (&twinlatch__v1__device_state__descriptor, device->state);
+      g_autofree char *role = tl_enum_to_text (&twinlatch__v1__role__descriptor, device->role);
+      g_autofree char *kind = tl_enum_to_text (&twinlatch__v1__client_kind__descriptor, device->client_kind);
+      g_autofree char *seen = tl_cli_time (cli, device->last_seen_unix_ms);
+
+      tl_table_add (table, device->device_id, device->name, state, role, kind, device->connected ? _ ("yes") : _ ("no"),
+                    seen);
+    }
+  tl_cli_print_table (cli, table);
+}
+
+static gboolean
+run (TlCli *cli, TlArgs *args, GError **error)
+{
+  Twinlatch__V1__ListDevicesRequest request = TWINLATCH__V1__LIST_DEVICES_REQUEST__INIT;
+  Twinlatch__V1__DeviceState paired[] = {
+    TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_ACTIVE,
+    TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_SUSPENDED,
+  };
+  g_autoptr (GPtrArray) devices = NULL;
+
+  if (!tl_args_flag (args, "all"))
+    {
+      request.n_states = G_N_ELEMENTS (paired);
+      request.states = paired;
+    }
+  devices = tl_admin_list (cli, "ListDevices", &request.base, &twinlatch__v1__list_devices_response__descriptor, error);
+  if (devices == NULL)
+    return FALSE;
+  if (tl_cli_is_json (cli))
+    tl_cli_print_json (cli, tl_json_from_messages (devices));
+  else if (devices->len == 0)
+    tl_cli_note (cli, _ ("No device is paired. Make a code with: twinlatch pairing mint\n"));
+  else
+    print_table (cli, devices);
+  return TRUE;
+}
+
+static const TlOption options[] = {
+  { "all", TL_OPTION_FLAG, NULL, N_ ("also revoked and removed devices") },
+  { NULL },
+};
+
+const TlVerb tl_verb_devices_list = {
+  .path = "devices list",
+  .arguments = "",
+  .summary = N_ ("list paired devices"),
+  .options = options,
+  .run = run,
+};

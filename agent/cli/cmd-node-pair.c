@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n.h>
+
+#include "agent/cli/tl-pair-flow.h"
+#include "agent/cli/tl-verb.h"
+
+static gboolean
+run (TlCli *cli, TlArgs *args, GError **error)
+{
+  const TlPairFlowOptions options = {
+    .gateway = tl_args_text (args, "gateway"),
+    .from = tl_args_text (args, "from"),
+    .name = tl_args_text (args, "name"),
+    .replace = tl_args_flag (args, "replace"),
+    .yes = tl_args_flag (args, "yes"),
+  };
+  g_autoptr (TlNodeState) state = NULL;
+
+  tl_secret_harden_process ();
+  state = tl_pair_flow_run (cli, &options, error);
+  if (state == NULL)
+    return FALSE;
+  tl_pair_flow_print_paired (cli, state);
+  return TRUE;
+}
+
+static const TlOption options[] = {
+  { "gateway", TL_OPTION_TEXT, "HOST[:PORT]", N_ ("where the gateway is (with a PIN; a link knows)") },
+  { "from", TL_OPTION_TEXT, "FILE", N_ ("read the PIN or link from a file, - is standard input") },
+  { "name", TL_OPTION_TEXT, "NAME", N_ ("name of this device (default: the host name)") },
+  { "replace", TL_OPTION_FLAG, NULL, N_ ("pair anew with a gateway this computer knows") },
+  { "yes", TL_OPTION_FLAG, NULL, N_ ("connect to what a link names without asking") },
+  { NULL },
+};
+
+const TlVerb tl_verb_node_pair = {
+  .path = "node pair",
+  .arguments = "",
+  .summary = N_ ("pair this computer with a gateway by PIN or link"),
+  .details
+  = N_ ("Asks for the PIN or link on the terminal, or reads it with --from. A code is never an argument: arguments can "
+        "be\n"
+        "read by every user of the computer. A link is shown and confirmed before anything connects. Then six digits\n"
+        "are shown: read them to the person who approves devices on the gateway."),
+  .options = options,
+  .refuses_codes = TRUE,
+  .run = run,
+};

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <glib/gi18n.h>
+
+#include "agent/cli/tl-admin.h"
+#include "agent/cli/tl-json-out.h"
+#include "agent/cli/tl-verb.h"
+
+static void
+add_count (TlTable *table, const char *name, guint count)
+{
+  tl_table_take_pair (table, name, g_strdup_printf ("%u", count));
+}
+
+static void
+add_joined (TlTable *table, const char *name, char **items, size_t n)
+{
+  GString *text = g_string_new (NULL);
+
+  for (size_t i = 0; i < n; i++)
+    g_string_append_printf (text, "%s%s", i > 0 ? ", " : "", items[i]);
+  tl_table_take_pair (table, name, g_string_free (text, FALSE));
+}
+
+static void
+print_for_people (TlCli *cli, const TlStatusAnswer *status)
+{
+  g_autoptr (TlTable) table = tl_table_new_pairs ();
+
+  tl_table_add_pair (table, _ ("Gateway"), status->gateway_name);
+  tl_table_add_pair (table, _ ("Id"), status->gateway_id);
+  tl_table_take_pair (table, _ ("Version"), g_strdup_printf (_ ("%s, pid %u"), status->version, status->pid));
+  tl_table_take_pair (table, _ ("Started"), tl_cli_time (cli, status->started_at_unix_ms));
+  add_joined (table, _ ("Listens on"), status->listeners, status->n_listeners);
+  add_joined (table, _ ("Advertises"), status->advertised, status->n_advertised);
+  add_count (table, _ ("Devices"), status->devices_active);
+  add_count (table, _ ("Nodes connected"), status->nodes_connected);
+  add_count (table, _ ("Waiting for approval"), status->pairing_requests_pending);
+  add_count (table, _ ("Live codes"), status->codes_live);
+  add_count (table, _ ("Strangers connected"), status->strangers_connected);
+  add_count (table, _ ("Open requests"), status->requests_open);
+  tl_table_add_pair (table, _ ("State"), status->state_dir);
+  tl_table_take_pair (table, _ ("Store"),
+                      g_strdup_printf (_ ("%s, %" G_GUINT64_FORMAT " kB"),
+                                       status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
+                                       status->store_bytes / 1000));
+  tl_table_add_pair (table, _ ("Secrets"), status->secrets_encrypted ? _ ("encrypted") : _ ("plain files, mode 0600"));
+  tl_table_take_pair (table, _ ("CA generation"), g_strdup_printf ("G%u", status->ca_generation));
+  tl_table_take_pair (table, _ ("CA ends"), tl_cli_time (cli, status->ca_not_after_unix_ms));
+  tl_table_take_pair (table, _ ("Server certificate ends"), tl_cli_time (cli, status->server_leaf_not_after_unix_ms));
+  if (status->pin_failures_last_hour > 0)
+    add_count (table, _ ("Wrong PINs in the last hour"), status->pin_failures_last_hour);
+  if (status->pin_exchanges_slowed)
+    tl_table_add_pair (table, _ ("PIN pairing"), _ ("SLOWED DOWN: somebody may be guessing PINs"));
+  tl_cli_print_table (cli, table);
+}
+
+static gboolean
+run (TlCli *cli, TlArgs *args, GError **error)
+{
+  Twinlatch__V1__GetStatusRequest request = TWINLATCH__V1__GET_STATUS_REQUEST__INIT;
+  g_autoptr (TlStatusAnswer) status = NULL;
+
+  (void)args;
+  status = (TlStatusAnswer *)tl_admin_call (cli, "GetStatus", &request.base,
+                                            &twinlatch__v1__get_status_response__descriptor, error);
+  if (status == NULL)
+    return FALSE;
+  if (tl_cli_is_json (cli))
+    tl_cli_print_json (cli, tl_json_from_message (&status->base));
+  else
+    print_for_people (cli, status);
+  return TRUE;
+}
+
+const TlVerb tl_verb_status = {
+  .path = "status",
+  .arguments = "",
+  .summary = N_ ("show how the gateway on this computer is"),
+  .run = run,
+};

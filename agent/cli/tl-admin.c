@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/cli/tl-admin.h"
+
+#include <glib-unix.h>
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "agent/cli/tl-admin-socket.h"
+#include "base/tl-clock.h"
+#include "base/tl-error.h"
+
+#define SERVICE   "/twinlatch.v1.AdminService/"
+#define MAX_PAGES 100000 /* against a gateway whose pages never end */
+
+void
+tl_admin_answer_free (gpointer message)
+{
+  if (message != NULL)
+    protobuf_c_message_free_unpacked (message, NULL);
+}
+
+static TlRpcClient *
+connect_admin (TlCli *cli, GError **error)
+{
+  g_autofree char *path = tl_admin_socket_find (tl_cli_socket (cli), error);
+  TlRpcClientOptions options = { 0 };
+
+  if (path == NULL)
+    return NULL;
+  options.socket_path = path;
+  options.connect_timeout_ms = tl_cli_timeout_ms (cli);
+  return tl_rpc_client_new (tl_cli_loop (cli), &options, error);
+}
+
+/* gRPC only says "Deadline Exceeded". */
+static void
+explain_deadline (GError **error, guint deadline_ms)
+{
+  g_autofree char *waited = NULL;
+
+  if (error == NULL || !tl_error_is (*error, TL_ERROR_TIMED_OUT))
+    return;
+  waited = tl_duration_to_string (deadline_ms);
+  g_clear_error (error);
+  g_set_error (error, TL_ERROR, TL_ERROR_TIMED_OUT, _ ("it was not over after %s; give a longer --timeout"), waited);
+}
+
+static ProtobufCMessage *
+call_client (TlRpcClient *client, TlCli *cli, const char *path, const ProtobufCMessage *request,
+             const ProtobufCMessageDescriptor *response, GError **error)
+{
+  ProtobufCMessage *answer = tl_rpc_client_call_sync (client, path, request, response, tl_cli_timeout_ms (cli), error);
+
+  if (answer == NULL)
+    explain_deadline (error, tl_cli_timeout_ms (cli));
+  return answer;
+}
+
+ProtobufCMessage *
+tl_admin_call (TlCli *cli, const char *method, const ProtobufCMessage *request,
+               const ProtobufCMessageDescriptor *response, GError **error)
+{
+  g_autoptr (TlRpcClient) client = connect_admin (cli, error);
+  g_autofree char *path = g_strconcat (SERVICE, method, NULL);
+
+  if (client == NULL)
+    return NULL;
+  return call_client (client, cli, path, request, response, error);
+}
+
+/* The one field of List* answers that holds the things. */
+static const ProtobufCFieldDescriptor *
+items_field (const ProtobufCMessageDescriptor *response)
+{
+  for (unsigned i = 0; i < response->n_fields; i++)
+    {
+      if (response->fields[i].label == PROTOBUF_C_LABEL_REPEATED && response->fields[i].type == PROTOBUF_C_TYPE_MESSAGE)
+        return &response->fields[i];
+    }
+  g_assert_not_reached ();
+}
+
+static void *
+field_slot (ProtobufCMessage *message, const char *name)
+{
+  const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name (message->descriptor, name);
+
+  g_assert (field != NULL);
+  return (char *)message + field->offset;
+}
+
+/* Moves the items out of the answer; the answer keeps none. */
+static void
+steal_items (ProtobufCMessage *answer, GPtrArray *items)
+{
+  const ProtobufCFieldDescriptor *field = items_field (answer->descriptor);
+  size_t *n = (size_t *)((char *)answer + field->quantifier_offset);
+  void **array = *(void ***)((char *)answer + field->offset);
+
+  for (size_t i = 0; i < *n; i++)
+    g_ptr_array_add (items, array[i]);
+  *n = 0;
+}
+
+/* One page; *token is replaced by the next page's, "" after the last. */
+static gboolean
+list_page (TlRpcClient *client, TlCli *cli, const char *path, ProtobufCMessage *request,
+           const ProtobufCMessageDescriptor *response, GPtrArray *items, char **token, GError **error)
+{
+  Twinlatch__V1__Page page = TWINLATCH__V1__PAGE__INIT;
+  Twinlatch__V1__Page **slot = field_slot (request, "page");
+  Twinlatch__V1__Page *before = *slot;
+  ProtobufCMessage *answer;
+  const char *next;
+
+  page.page_token = *token;
+  *slot = &page;
+  answer = call_client (client, cli, path, request, response, error);
+  *slot = before;
+  if (answer == NULL)
+    return FALSE;
+
+  steal_items (answer, items);
+  next = *(const char **)field_slot (answer, "next_page_token");
+  if (next[0] != '\0' && g_str_equal (next, *token))
+    {
+      protobuf_c_message_free_unpacked (answer, NULL);
+      g_set_error_literal (error, TL_ERROR, TL_ERROR_PROTOCOL, _ ("the gateway answers the same page again and again"));
+      return FALSE;
+    }
+  g_free (*token);
+  *token = g_strdup (next);
+  protobuf_c_message_free_unpacked (answer, NULL);
+  return TRUE;
+}
+
+GPtrArray *
+tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request, const ProtobufCMessageDescriptor *response,
+               GError **error)
+{
+  g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (tl_admin_answer_free);
+  g_autoptr (TlRpcClient) client = connect_admin (cli, error);
+  g_autofree char *path = g_strconcat (SERVICE, method, NULL);
+  g_autofree char *token = g_strdup ("");
+
+  if (client == NULL)
+    return NULL;
+  for (guint i = 0; i < MAX_PAGES; i++)
+    {
+      if (!list_page (client, cli, path, request, response, items, &token, error))
+        return NULL;
+      if (token[0] == '\0')
+        return g_steal_pointer (&items);
+    }
+  g_set_error_literal (error, TL_ERROR, TL_ERROR_PROTOCOL, _ ("the gateway's list does not end"));
+  return NULL;
+}
+
+typedef struct
+{
+  GMainLoop *loop;
+  TlRpcStream *stream;
+  TlAdminMessageFunc func;
+  gpointer user_data;
+  gboolean stopped;     /* by func */
+  gboolean interrupted; /* by a signal */
+  GError *error;
+} Watch;
+
+static void
+on_message (TlRpcStream *stream, const ProtobufCMessage *message, gpointer user_data)
+{
+  Watch *watch = user_data;
+
+  if (watch->stopped || watch->interrupted)
+    return;
+  if (!watch->func (message, watch->user_data))
+    {
+      watch->stopped = TRUE;
+      tl_rpc_stream_cancel (stream);
+    }
+}
+
+static void
+on_closed (TlRpcStream *stream, const GError *error, gpointer user_data)
+{
+  Watch *watch = user_data;
+
+  (void)stream;
+  if (error != NULL)
+    watch->error = g_error_copy (error);
+  g_main_loop_quit (watch->loop);
+}
+
+static gboolean
+on_signal (gpointer user_data)
+{
+  Watch *watch = user_data;
+
+  watch->interrupted = TRUE;
+  tl_rpc_stream_cancel (watch->stream); /* on_closed quits the loop */
+  return G_SOURCE_CONTINUE;
+}
+
+TlAdminOutcome
+tl_admin_stream (TlCli *cli, const char *method, const ProtobufCMessage *request,
+                 const ProtobufCMessageDescriptor *response, guint deadline_ms, TlAdminMessageFunc func,
+                 gpointer user_data, GError **error)
+{
+  static const TlRpcStreamHandlers handlers = { on_message, on_closed };
+  g_autoptr (TlRpcClient) client = connect_admin (cli, error);
+  g_autofree char *path = g_strconcat (SERVICE, method, NULL);
+  Watch watch = { .func = func, .user_data = user_data };
+  guint sigint, sigterm;
+
+  if (client == NULL)
+    return TL_ADMIN_FAILED;
+
+  watch.loop = g_main_loop_new (NULL, FALSE);
+  /* Before the gateway hears of the call: a signal after that must not kill the program without a word. */
+  sigint = g_unix_signal_add (SIGINT, on_signal, &watch);
+  sigterm = g_unix_signal_add (SIGTERM, on_signal, &watch);
+  watch.stream = tl_rpc_client_stream (client, path, request, response, deadline_ms, &handlers, &watch);
+  g_main_loop_run (watch.loop);
+  g_source_remove (sigint);
+  g_source_remove (sigterm);
+  tl_rpc_stream_unref (watch.stream);
+  g_main_loop_unref (watch.loop);
+
+  if (watch.stopped || watch.interrupted || watch.error == NULL)
+    {
+      g_clear_error (&watch.error);
+      return watch.interrupted ? TL_ADMIN_INTERRUPTED : TL_ADMIN_ENDED;
+    }
+  if (deadline_ms > 0)
+    explain_deadline (&watch.error, deadline_ms);
+  g_propagate_error (error, watch.error);
+  return TL_ADMIN_FAILED;
+}
+
+gboolean
+tl_admin_watch (TlCli *cli, const char *method, const ProtobufCMessage *request,
+                const ProtobufCMessageDescriptor *response, TlAdminMessageFunc func, gpointer user_data, GError **error)
+{
+  switch (tl_admin_stream (cli, method, request, response, tl_cli_stream_timeout_ms (cli), func, user_data, error))
+    {
+    case TL_ADMIN_INTERRUPTED:
+      return TRUE;
+    case TL_ADMIN_ENDED:
+      g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAVAILABLE, _ ("the gateway closed the connection"));
+      return FALSE;
+    case TL_ADMIN_FAILED:
+      return FALSE;
+    }
+  g_assert_not_reached ();
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/cli/tl-cli.h"
+#include "twinlatch/v1/admin.pb-c.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Calls of AdminService over the admin socket. A socket that is not there, that nobody listens on or that this user may
+ * not use is found out before gRPC is asked, so that the message says where it looked and what to do. Thread: main,
+ * blocking (main context).
+ */
+
+/* Asks one method ("GetStatus"); free with protobuf_c_message_free_unpacked(). */
+ProtobufCMessage *tl_admin_call (TlCli *cli, const char *method, const ProtobufCMessage *request,
+                                 const ProtobufCMessageDescriptor *response, GError **error);
+/* All pages of a List* method: the request has a `page`, the response one repeated message and `next_page_token`. The
+ * items are the array's. request is left as it was. */
+GPtrArray *tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request,
+                          const ProtobufCMessageDescriptor *response, GError **error);
+
+/* Borrowed message; FALSE ends the stream from this side. */
+typedef gboolean (*TlAdminMessageFunc) (const ProtobufCMessage *message, gpointer user_data);
+typedef enum
+{
+  TL_ADMIN_ENDED,       /* by the gateway or by the function */
+  TL_ADMIN_INTERRUPTED, /* SIGINT or SIGTERM: the stream was cancelled cleanly */
+  TL_ADMIN_FAILED,      /* *error is set */
+} TlAdminOutcome;
+/* deadline_ms 0: none. */
+TlAdminOutcome tl_admin_stream (TlCli *cli, const char *method, const ProtobufCMessage *request,
+                                const ProtobufCMessageDescriptor *response, guint deadline_ms, TlAdminMessageFunc func,
+                                gpointer user_data, GError **error);
+/* A stream without an end of its own: interrupting it is success, its end is an error. */
+gboolean tl_admin_watch (TlCli *cli, const char *method, const ProtobufCMessage *request,
+                         const ProtobufCMessageDescriptor *response, TlAdminMessageFunc func, gpointer user_data,
+                         GError **error);
+
+/* g_autoptr for the answers that verbs use. */
+typedef Twinlatch__V1__MintNodePairingCodeResponse TlMintAnswer;
+typedef Twinlatch__V1__CancelPairingCodeResponse TlCancelAnswer;
+typedef Twinlatch__V1__DecidePairingResponse TlDecideAnswer;
+typedef Twinlatch__V1__GetDeviceResponse TlDeviceAnswer;
+typedef Twinlatch__V1__RevokeDeviceResponse TlRevokeAnswer;
+typedef Twinlatch__V1__GetStatusResponse TlStatusAnswer;
+typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
+
+void tl_admin_answer_free (gpointer message); /* NULL allowed */
+
+#define TL_ADMIN_AUTOPTR(Type)                                                                                         \
+  static inline void Type##_free (Type *answer)                                                                        \
+  {                                                                                                                    \
+    tl_admin_answer_free (answer);                                                                                     \
+  }                                                                                                                    \
+  G_DEFINE_AUTOPTR_CLEANUP_FUNC (Type, Type##_free)
+
+TL_ADMIN_AUTOPTR (TlMintAnswer)
+TL_ADMIN_AUTOPTR (TlCancelAnswer)
+TL_ADMIN_AUTOPTR (TlDecideAnswer)
+TL_ADMIN_AUTOPTR (TlDeviceAnswer)
+TL_ADMIN_AUTOPTR (TlRevokeAnswer)
+TL_ADMIN_AUTOPTR (TlStatusAnswer)
+TL_ADMIN_AUTOPTR (TlCaAnswer)
+
+G_END_DECLS

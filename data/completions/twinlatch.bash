@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for twinlatch(1). tests/unit/cli compares it with the program's verb table.
+
+_twinlatch_options ()
+{
+  case $1 in
+    "node pair") echo "--gateway --from --name --replace --yes" ;;
+    "node run") echo "--gateway --config --root --from --yes --print-ready" ;;
+    "node status") echo "" ;;
+    "node forget") echo "--yes" ;;
+    "pairing mint") echo "--pin --link --qr --ttl --role --label --auto-approve --attempts --out" ;;
+    "pairing codes") echo "--all" ;;
+    "pairing cancel") echo "" ;;
+    "pairing list") echo "--all" ;;
+    "pairing watch") echo "" ;;
+    "pairing approve") echo "--code" ;;
+    "pairing reject") echo "--reason" ;;
+    "devices list") echo "--all" ;;
+    "devices show") echo "" ;;
+    "devices revoke") echo "--reason --yes" ;;
+    "nodes list") echo "" ;;
+    "nodes show") echo "" ;;
+    "nodes watch") echo "" ;;
+    "exec") echo "--timeout --no-wait --max-output --raw" ;;
+    "ca show") echo "" ;;
+    "ca export") echo "--out" ;;
+    "status") echo "" ;;
+    "version") echo "" ;;
+    "help") echo "--list-verbs" ;;
+  esac
+}
+
+_twinlatch ()
+{
+  local cur prev words cword
+  _init_completion || return
+
+  local global="--json --socket --timeout --state-dir --no-color --help --version"
+  local verb="" word group=""
+  for word in "${words[@]:1:cword-1}"; do
+    [[ $word == -* ]] && continue
+    case $word in
+      node | pairing | devices | nodes | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+    esac
+    if [[ -z $verb ]]; then
+      verb=$word
+    elif [[ -n $group && $verb == "$group" ]]; then
+      verb="$group $word"
+    fi
+    break
+  done
+
+  case $prev in
+    --from | --config | --out | --socket)
+      _filedir
+      return
+      ;;
+    --state-dir)
+      _filedir -d
+      return
+      ;;
+    --root)
+      compopt -o nospace
+      return
+      ;;
+    --role)
+      COMPREPLY=($(compgen -W "node operator" -- "$cur"))
+      return
+      ;;
+    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output)
+      return
+      ;;
+  esac
+
+  if [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "$(_twinlatch_options "$verb") $global" -- "$cur"))
+    return
+  fi
+  case $verb in
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca status version help" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
+    pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
+    devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
+    nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
+    ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
+  esac
+} &&
+  complete -F _twinlatch twinlatch
