@@ -118,7 +118,7 @@ check_mint (const Twinlatch__V1__MintNodePairingCodeRequest *request, TlCodeReco
   record->auto_approve = request->auto_approve;
   record->attempts = request->attempts != 0 ? request->attempts : TL_PAIRING_DEFAULT_ATTEMPTS;
   record->attempts_left = record->attempts;
-  record->label = g_strdup (request->label);
+  record->label = request->label[0] != '\0' ? g_strdup (request->label) : NULL;
   record->expires_at = record->created_at + ttl;
   if (!tl_wire_role_from (request->role, &record->role))
     g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "role %d is unknown", request->role);

@@ -132,8 +132,7 @@ on_completed (const GError *error, gpointer result, gpointer user_data)
     {
       admit (self, record);
       tl_node_registry_device_changed (self->gateway->registry, record->device_id,
-                                       record->label != NULL && record->label[0] != '\0' ? record->label
-                                                                                         : record->device_name);
+                                       record->label != NULL ? record->label : record->device_name);
       tl_pairing_changed (self, record);
     }
   else

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "bench-daemon.h"
+#include "bench-report.h"
+#include "bench-tls.h"
+
+G_BEGIN_DECLS
+
+/*
+ * The benchmarks of the gateway over gRPC. Each prints its figure beside a reference that was measured in the same run, in blocks that
+ * alternate with its own, so that a CPU that changes its speed changes both. Nothing here passes or fails by time. Thread: main.
+ */
+typedef struct
+{
+  gboolean quick;
+  const char *directory; /* everything written goes below it */
+  const char *self;      /* this program, for the bare server */
+  const char *twinlatch;
+  TlRpcLoop *loop;
+  BenchReport *report;
+  BenchPki *pki;
+  BenchTls *tls;
+  BenchDaemon *daemon;
+  GPtrArray *devices; /* BenchDevice; the first one's folder is the node's that runs dispatches */
+} Bench;
+
+/* Connected at once by the memory benchmark; so many devices are paired. */
+guint bench_node_count (const Bench *bench);
+
+/* Fills bench->devices. */
+gboolean bench_pairing (Bench *bench, GError **error);
+gboolean bench_handshakes (Bench *bench, GError **error);
+gboolean bench_dispatch (Bench *bench, GError **error);
+/* Starts the daemon again, so that its heap holds nothing of the other benchmarks. */
+gboolean bench_memory (Bench *bench, GError **error);
+/* One process's part of the above: a server that does nothing but TLS and one stream a connection. Ends with its parent. */
+int bench_bare_server_main (const char *directory);
+
+G_END_DECLS
