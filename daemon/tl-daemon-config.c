@@ -2,10 +2,12 @@
 #include "daemon/tl-daemon-config.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/tl-error.h"
 #include "base/tl-paths.h"
@@ -125,6 +127,19 @@ gateway_name (TlConfig *config, GError **error)
   return g_strdup (name);
 }
 
+/* Unset in system mode: the group that was chosen at build time, where it exists and we may give a file to it. */
+static char *
+admin_group (TlConfig *config, gboolean user)
+{
+  const char *name = tl_config_get_string (config, "gateway", "admin-group");
+  struct group *group;
+
+  if (name != NULL || user)
+    return g_strdup (name);
+  group = getgrnam (TL_ADMIN_GROUP);
+  return group != NULL && (geteuid () == 0 || getegid () == group->gr_gid) ? g_strdup (TL_ADMIN_GROUP) : NULL;
+}
+
 TlDaemonConfig *
 tl_daemon_config_load (const char *path, gboolean user, GError **error)
 {
@@ -147,7 +162,7 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
       return NULL;
     }
   self->server_names = g_strdupv ((char **)tl_config_get_strings (self->config, "gateway", "server-names"));
-  self->admin_group = g_strdup (tl_config_get_string (self->config, "gateway", "admin-group"));
+  self->admin_group = admin_group (self->config, user);
   self->device_lifetime_ms = tl_config_get_integer (self->config, "gateway", "device-certificate-lifetime");
   tl_log_level_parse (tl_config_get_string (self->config, "gateway", "log-level"), &self->log_level);
   load_limits (self->config, &self->limits);

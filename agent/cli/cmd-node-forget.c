@@ -26,8 +26,8 @@ run (TlCli *cli, TlArgs *args, GError **error)
   process = tl_node_process_find (tl_node_state_directory (state));
   if (process != NULL)
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_IN_USE,
-                   _ ("a node process (pid %" G_GINT64_FORMAT ") uses this pairing; stop it first"), process->pid);
+      g_set_error (error, TL_ERROR, TL_ERROR_IN_USE, _ ("a node process (pid %d) uses this pairing; stop it first"),
+                   (int)process->pid);
       return FALSE;
     }
   gateway_id = g_strdup (marker->gateway_id);

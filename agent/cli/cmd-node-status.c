@@ -101,7 +101,7 @@ process_in_words (TlCli *cli, const View *view)
   if (process == NULL)
     return g_strdup (_ ("none; start it with twinlatch node run"));
   since = tl_cli_time (cli, process->since_ms);
-  return g_strdup_printf (_ ("pid %" G_GINT64_FORMAT ", %s; last change %s%s%s"), process->pid, process->state, since,
+  return g_strdup_printf (_ ("pid %d, %s; last change %s%s%s"), (int)process->pid, process->state, since,
                           process->detail[0] != '\0' ? ": " : "", process->detail);
 }
 

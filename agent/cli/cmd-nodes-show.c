@@ -27,8 +27,8 @@ print_node (TlCli *cli, const Twinlatch__V1__Node *node)
   tl_table_take_pair (table, _ ("Registered"), tl_cli_time (cli, node->registered_at_unix_ms));
   tl_table_take_pair (table, _ ("Last seen"), tl_cli_time (cli, node->last_seen_unix_ms));
   tl_table_take_pair (table, _ ("Events"),
-                      g_strdup_printf (_ ("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " acknowledged"),
-                                       node->acknowledged_seq, node->latest_seq));
+                      g_strdup_printf (_ ("%llu of %llu acknowledged"), (unsigned long long)node->acknowledged_seq,
+                                       (unsigned long long)node->latest_seq));
   tl_cli_print_table (cli, table);
 }
 

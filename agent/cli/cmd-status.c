@@ -40,9 +40,8 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   add_count (table, _ ("Open requests"), status->requests_open);
   tl_table_add_pair (table, _ ("State"), status->state_dir);
   tl_table_take_pair (table, _ ("Store"),
-                      g_strdup_printf (_ ("%s, %" G_GUINT64_FORMAT " kB"),
-                                       status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
-                                       status->store_bytes / 1000));
+                      g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
+                                       (unsigned long long)status->store_bytes / 1000));
   tl_table_add_pair (table, _ ("Secrets"), status->secrets_encrypted ? _ ("encrypted") : _ ("plain files, mode 0600"));
   tl_table_take_pair (table, _ ("CA generation"), g_strdup_printf ("G%u", status->ca_generation));
   tl_table_take_pair (table, _ ("CA ends"), tl_cli_time (cli, status->ca_not_after_unix_ms));

@@ -116,9 +116,8 @@ parse_number (const TlOption *option, const char *value, gint64 *number, GError 
                    option->name, min, max);
     }
   else
-    g_set_error (error, TL_ERROR, TL_ERROR_USAGE,
-                 _ ("--%s must be a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT), option->name,
-                 option->min, option->max);
+    g_set_error (error, TL_ERROR, TL_ERROR_USAGE, _ ("--%s must be a whole number from %lld to %lld"), option->name,
+                 (long long)option->min, (long long)option->max);
   return FALSE;
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
-#include <string.h>
-
 #include "base/tl-log.h"
 
 /* The store's thread: batches, savepoints, group commit, and what has to be on disk within a second. */

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/tl-file.h"
-#include "base/tl-log.h"
 
 /* ---- operations ---- */
 

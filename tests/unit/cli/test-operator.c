@@ -61,15 +61,17 @@ on_list_devices (TlRpcCall *call, const ProtobufCMessage *message, gpointer user
   Twinlatch__V1__Device *pointers[PAGE] = { &devices[0], &devices[1] };
   guint first = (guint)g_ascii_strtoull (request->page->page_token, NULL, 10);
   g_autofree char *token = g_strdup_printf ("%u", first + PAGE);
-  g_autofree char *ids[PAGE] = { g_strdup_printf ("01DEVICE%u", first), g_strdup_printf ("01DEVICE%u", first + 1) };
+  g_autofree char *first_id = g_strdup_printf ("01DEVICE%u", first);
+  g_autofree char *second_id = g_strdup_printf ("01DEVICE%u", first + 1);
 
   gateway->list_calls++;
   for (guint i = 0; i < PAGE; i++)
     {
-      devices[i].device_id = ids[i];
       devices[i].name = (char *)"lap\033[31mtop\nforged";
       devices[i].state = TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_ACTIVE;
     }
+  devices[0].device_id = first_id;
+  devices[1].device_id = second_id;
   answer.n_devices = MIN (PAGE, N_DEVICES - first);
   answer.devices = pointers;
   if (first + PAGE < N_DEVICES)
