@@ -28,6 +28,16 @@ typedef struct
   gboolean user, check, print_ready, version;
 } Options;
 
+static void
+options_clear (Options *options)
+{
+  g_free (options->config);
+  g_free (options->state_dir);
+  g_free (options->socket);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, options_clear)
+
 static gboolean
 parse_options (int *argc, char ***argv, Options *options, GError **error)
 {
@@ -180,7 +190,7 @@ fail (const GError *error)
 int
 main (int argc, char **argv)
 {
-  Options options = { 0 };
+  g_auto (Options) options = { 0 };
   g_autoptr (GError) error = NULL;
   g_autoptr (TlDaemonConfig) config = NULL;
 
