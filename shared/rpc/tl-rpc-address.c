@@ -32,7 +32,7 @@ tl_rpc_address_from_sockaddr (const struct sockaddr *name, socklen_t length, TlR
 {
   if (name->sa_family == AF_INET && length >= sizeof (struct sockaddr_in))
     {
-      const struct sockaddr_in *v4 = (const struct sockaddr_in *) (gconstpointer) name;
+      const struct sockaddr_in *v4 = (const struct sockaddr_in *)(gconstpointer)name;
 
       set_ipv4 (address, &v4->sin_addr);
       address->port = ntohs (v4->sin_port);
@@ -40,7 +40,7 @@ tl_rpc_address_from_sockaddr (const struct sockaddr *name, socklen_t length, TlR
     }
   if (name->sa_family == AF_INET6 && length >= sizeof (struct sockaddr_in6))
     {
-      const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *) (gconstpointer) name;
+      const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(gconstpointer)name;
 
       address->ip = v6->sin6_addr;
       address->port = ntohs (v6->sin6_port);
@@ -59,11 +59,12 @@ tl_rpc_address_parse (const char *text, TlRpcAddress *address)
   struct in6_addr v6;
   guint64 port;
 
-  if (colon == NULL || strlen (text) > MAX_ADDRESS_TEXT || !g_ascii_string_to_unsigned (colon + 1, 10, 0, 65535, &port, NULL))
+  if (colon == NULL || strlen (text) > MAX_ADDRESS_TEXT
+      || !g_ascii_string_to_unsigned (colon + 1, 10, 0, 65535, &port, NULL))
     return FALSE;
   if (text[0] == '[' && colon > text + 1 && colon[-1] == ']')
     {
-      host = g_strndup (text + 1, (gsize) (colon - text) - 2);
+      host = g_strndup (text + 1, (gsize)(colon - text) - 2);
       scope = strchr (host, '%');
       if (scope != NULL)
         *scope = '\0';
@@ -73,12 +74,12 @@ tl_rpc_address_parse (const char *text, TlRpcAddress *address)
     }
   else
     {
-      host = g_strndup (text, (gsize) (colon - text));
+      host = g_strndup (text, (gsize)(colon - text));
       if (inet_pton (AF_INET, host, &v4) != 1)
         return FALSE;
       set_ipv4 (address, &v4);
     }
-  address->port = (guint16) port;
+  address->port = (guint16)port;
   return TRUE;
 }
 

@@ -44,5 +44,7 @@ gboolean tl_rpc_server_is_open (TlRpcServer *server);
 gboolean tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth, GError **error);
 void tl_rpc_server_request_arrived (TlRpcServer *server, TlRpcCall *call);
 void tl_rpc_server_call_ended (TlRpcServer *server, TlRpcCall *call);
+/* Main context: nothing more is told about the call. */
+void tl_rpc_server_call_gone (TlRpcServer *server);
 
 G_END_DECLS

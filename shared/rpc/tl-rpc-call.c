@@ -11,8 +11,8 @@
 #define DEFAULT_MAX_REQUEST (64u * 1024u) /* of a method row that names none */
 
 /*
- * gRPC's objects are touched under the lock only, `grpc` is NULL after the call ended. Sends are serial: one batch under way, the
- * rest waits in `outgoing`. One message is read at a time, the next one after the handler has had it.
+ * gRPC's objects are touched under the lock only, `grpc` is NULL after the call ended. Sends are serial: one batch
+ * under way, the rest waits in `outgoing`. One message is read at a time, the next one after the handler has had it.
  */
 struct _TlRpcCall
 {
@@ -74,7 +74,7 @@ make_actor (const TlRpcCaller *caller)
   switch (caller->kind)
     {
     case TL_RPC_PEER_LOCAL:
-      return g_strdup_printf ("uid:%u", (guint) caller->uid);
+      return g_strdup_printf ("uid:%u", (guint)caller->uid);
     case TL_RPC_PEER_DEVICE:
       return g_strdup_printf ("device:%s", caller->admission.device_id);
     case TL_RPC_PEER_STRANGER:
@@ -142,10 +142,10 @@ tl_rpc_call_unref (TlRpcCall *call)
   if (call->free_data != NULL)
     call->free_data (call->data);
   drop_outgoing (call);
-  g_free ((char *) call->peer.address);
-  g_free ((char *) call->peer.source);
-  g_free ((char *) call->peer.fingerprint);
-  g_free ((char *) call->peer.actor);
+  g_free ((char *)call->peer.address);
+  g_free ((char *)call->peer.source);
+  g_free ((char *)call->peer.fingerprint);
+  g_free ((char *)call->peer.actor);
   g_free (call->status_message);
   pthread_mutex_destroy (&call->lock);
   tl_rpc_server_release (call->server);
@@ -260,7 +260,10 @@ is_over (TlRpcCall *call)
 static void
 drop_activity (gpointer data)
 {
-  tl_rpc_call_unref (data);
+  TlRpcCall *call = data;
+
+  tl_rpc_server_call_gone (call->server);
+  tl_rpc_call_unref (call);
 }
 
 /* rpc thread. The activity's reference goes to the main context, where the owner's data may be freed. */
@@ -417,7 +420,7 @@ finish (TlRpcCall *call, const GError *error)
   call->status = GRPC_STATUS_OK;
   if (error != NULL)
     {
-      call->status = (grpc_status_code) tl_error_to_grpc_status (error);
+      call->status = (grpc_status_code)tl_error_to_grpc_status (error);
       call->status_message = tl_rpc_message_clean (error->message);
       call->reason = tl_error_to_reason (error);
     }
@@ -516,7 +519,8 @@ enqueue (TlRpcCall *call, const ProtobufCMessage *message)
       grpc_byte_buffer_destroy (buffer);
       call->cancelled = TRUE;
       drop_outgoing (call);
-      grpc_call_cancel_with_status (call->grpc, GRPC_STATUS_RESOURCE_EXHAUSTED, "the peer does not read its messages", NULL);
+      grpc_call_cancel_with_status (call->grpc, GRPC_STATUS_RESOURCE_EXHAUSTED, "the peer does not read its messages",
+                                    NULL);
       return FALSE;
     }
   g_queue_push_tail (&call->outgoing, buffer);

@@ -56,7 +56,7 @@ typedef struct
   TlRpcAuth auth;
   const ProtobufCMessageDescriptor *request;
   const ProtobufCMessageDescriptor *response;
-  guint32 max_request; /* bytes; larger: RESOURCE_EXHAUSTED before it is parsed */
+  guint32 max_request; /* bytes, 0 = 64 KiB; larger: RESOURCE_EXHAUSTED before it is parsed */
   /* Main context. The message is borrowed for the time of the call. Unary and server stream: once. The handler ends the
    * call now or later with tl_rpc_call_finish(); it keeps a reference if later. */
   void (*on_message) (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
@@ -71,12 +71,13 @@ TlRpcCall *tl_rpc_call_ref (TlRpcCall *call);
 void tl_rpc_call_unref (TlRpcCall *call);
 const TlRpcPeer *tl_rpc_call_peer (TlRpcCall *call);
 const TlRpcMethod *tl_rpc_call_method (TlRpcCall *call);
-/* Caller's data, e.g. a stream object; free_data at the end of the call object. Main context. */
+/* Caller's data, e.g. a stream object; free_data at the end of the call object. Main context, and with data the last
+ * reference is dropped there too. */
 void tl_rpc_call_set_data (TlRpcCall *call, gpointer data, GDestroyNotify free_data);
 gpointer tl_rpc_call_get_data (TlRpcCall *call);
 /* Packs and queues; any thread. FALSE when the call ended already. */
 gboolean tl_rpc_call_send (TlRpcCall *call, const ProtobufCMessage *message);
-/* Bytes queued and not yet taken by the transport: for back-pressure on streams. */
+/* Bytes queued and not yet taken by the transport: for back-pressure on streams. Above 16 MiB the call is cancelled. */
 gsize tl_rpc_call_queued_bytes (TlRpcCall *call);
 /* Ends the call: error NULL = OK. Status, message and `twinlatch-reason` come from the error. Only the first counts. */
 void tl_rpc_call_finish (TlRpcCall *call, const GError *error);

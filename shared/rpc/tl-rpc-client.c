@@ -12,26 +12,26 @@
 #include "rpc/tl-rpc-resolve.h"
 
 #define CONNECT_TIMEOUT_MS 10000
-#define MIN_ATTEMPT_MS 1000 /* for one address */
-#define BACKOFF_MS 200
-#define MAX_BACKOFF_MS 5000
+#define MIN_ATTEMPT_MS     1000 /* for one address */
+#define BACKOFF_MS         200
+#define MAX_BACKOFF_MS     5000
 /* Name in HTTP/2 and TLS (SNI): the same for every gateway, so that it tells a listener on the wire nothing. */
 #define AUTHORITY "gateway.twinlatch.internal"
 
 /*
- * gRPC loads the system's roots when it is given none, though a first contact verifies with none at all. This one is given
- * instead; nobody has its key, and nothing is verified with it.
+ * gRPC loads the system's roots when it is given none, though a first contact verifies with none at all. This one is
+ * given instead; nobody has its key, and nothing is verified with it.
  */
-#define NO_ROOT \
-  "-----BEGIN CERTIFICATE-----\n" \
-  "MIIBeDCCAR+gAwIBAgIUIlNIlmQ3bZ0EcfgBjLp4Ds3hSSYwCgYIKoZIzj0EAwIw\n" \
-  "ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyMTA0MTk1MloYDzIxMjYxMDI4MDQx\n" \
-  "OTUyWjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n" \
-  "AAQBZJ+41K37MEOQ+FAzHM8lW4NTRrDKurMYRxG+tq+82/FuyIyU+rCz222L/qnL\n" \
-  "HhQ1dgv+qXZlfUoIW4ETFhQeo1MwUTAdBgNVHQ4EFgQU0ZvRGmtgGEGaugQEi7Ua\n" \
-  "vMjxks8wHwYDVR0jBBgwFoAU0ZvRGmtgGEGaugQEi7UavMjxks8wDwYDVR0TAQH/\n" \
-  "BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBCozLlIVwmLfwBgRppWZepvPRrsi5j\n" \
-  "kwXxS06KNv57cQIgE8kao9MyP4cZYxW0kdOqLbas3tjLapS540KxcnSJ3+A=\n" \
+#define NO_ROOT                                                                                                        \
+  "-----BEGIN CERTIFICATE-----\n"                                                                                      \
+  "MIIBeDCCAR+gAwIBAgIUIlNIlmQ3bZ0EcfgBjLp4Ds3hSSYwCgYIKoZIzj0EAwIw\n"                                                 \
+  "ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyMTA0MTk1MloYDzIxMjYxMDI4MDQx\n"                                                 \
+  "OTUyWjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"                                                 \
+  "AAQBZJ+41K37MEOQ+FAzHM8lW4NTRrDKurMYRxG+tq+82/FuyIyU+rCz222L/qnL\n"                                                 \
+  "HhQ1dgv+qXZlfUoIW4ETFhQeo1MwUTAdBgNVHQ4EFgQU0ZvRGmtgGEGaugQEi7Ua\n"                                                 \
+  "vMjxks8wHwYDVR0jBBgwFoAU0ZvRGmtgGEGaugQEi7UavMjxks8wDwYDVR0TAQH/\n"                                                 \
+  "BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBCozLlIVwmLfwBgRppWZepvPRrsi5j\n"                                                 \
+  "kwXxS06KNv57cQIgE8kao9MyP4cZYxW0kdOqLbas3tjLapS540KxcnSJ3+A=\n"                                                     \
   "-----END CERTIFICATE-----\n"
 
 struct _TlRpcClient
@@ -93,9 +93,10 @@ check_options (const TlRpcClientOptions *options, char **target, GError **error)
     {
       g_autofree char *escaped = g_uri_escape_string (options->socket_path, "/", FALSE);
 
-      if (strlen (options->socket_path) >= sizeof ((struct sockaddr_un *) NULL)->sun_path)
+      if (strlen (options->socket_path) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
         {
-          g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the socket path %s is too long", options->socket_path);
+          g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the socket path %s is too long",
+                       options->socket_path);
           return FALSE;
         }
       *target = g_strconcat ("unix:", escaped, NULL);
@@ -103,7 +104,8 @@ check_options (const TlRpcClientOptions *options, char **target, GError **error)
     }
   if (!options->first_contact && options->bundle == NULL)
     {
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "there is no trust bundle to verify the gateway with");
+      g_set_error_literal (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT,
+                           "there is no trust bundle to verify the gateway with");
       return FALSE;
     }
   return tl_rpc_resolve_literals (options->addresses, target, error);
@@ -123,7 +125,7 @@ tl_rpc_client_new (TlRpcLoop *loop, const TlRpcClientOptions *options, GError **
   client->loop = tl_rpc_loop_ref (loop);
   client->target = target;
   client->socket_path = g_strdup (options->socket_path);
-  client->addresses = g_strdupv ((char **) options->addresses);
+  client->addresses = g_strdupv ((char **)options->addresses);
   client->connect_timeout_ms = options->connect_timeout_ms != 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
   client->keepalive_ms = options->keepalive_ms != 0 ? options->keepalive_ms : TL_RPC_KEEPALIVE_MS;
   client->keepalive_timeout_ms
@@ -221,9 +223,9 @@ tl_rpc_client_connect_timeout (TlRpcClient *client)
 static grpc_arg
 integer_arg (const char *key, guint value)
 {
-  grpc_arg arg = { .type = GRPC_ARG_INTEGER, .key = (char *) key };
+  grpc_arg arg = { .type = GRPC_ARG_INTEGER, .key = (char *)key };
 
-  arg.value.integer = (int) MIN (value, (guint) G_MAXINT);
+  arg.value.integer = (int)MIN (value, (guint)G_MAXINT);
   return arg;
 }
 
@@ -232,7 +234,7 @@ make_channel (TlRpcClient *client, const char *target)
 {
   guint n = client->addresses != NULL ? MAX (g_strv_length (client->addresses), 1) : 1;
   grpc_arg args[] = {
-    { .type = GRPC_ARG_STRING, .key = (char *) GRPC_ARG_DEFAULT_AUTHORITY, .value.string = (char *) AUTHORITY },
+    { .type = GRPC_ARG_STRING, .key = (char *)GRPC_ARG_DEFAULT_AUTHORITY, .value.string = (char *)AUTHORITY },
     integer_arg (GRPC_ARG_ENABLE_HTTP_PROXY, 0), /* http_proxy hijacks even literals */
     integer_arg (GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
     integer_arg (GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), /* a new channel is a new attempt */
@@ -287,8 +289,8 @@ on_resolved (GObject *source G_GNUC_UNUSED, GAsyncResult *result, gpointer user_
 }
 
 /*
- * A channel that failed answers calls with its old failure until its back-off is over. A call is somebody's wish to try now: it
- * gets a new channel (and names are looked up again, since DHCP moves gateways).
+ * A channel that failed answers calls with its old failure until its back-off is over. A call is somebody's wish to try
+ * now: it gets a new channel (and names are looked up again, since DHCP moves gateways).
  */
 static void
 connect_for (TlRpcClient *client, TlRpcStream *stream)
@@ -306,7 +308,7 @@ connect_for (TlRpcClient *client, TlRpcStream *stream)
   if (client->resolving != NULL)
     return;
   client->resolving = g_cancellable_new ();
-  tl_rpc_resolve_async ((const char *const *) client->addresses, client->resolving, on_resolved,
+  tl_rpc_resolve_async ((const char *const *)client->addresses, client->resolving, on_resolved,
                         tl_rpc_client_hold (client));
 }
 
@@ -343,7 +345,7 @@ explain_local (TlRpcClient *client, const char *message, GError **error)
   int saved = 0;
 
   g_strlcpy (name.sun_path, client->socket_path, sizeof name.sun_path);
-  if (fd >= 0 && connect (fd, (struct sockaddr *) &name, sizeof name) != 0)
+  if (fd >= 0 && connect (fd, (struct sockaddr *)&name, sizeof name) != 0)
     saved = errno;
   if (fd >= 0)
     close (fd);
@@ -372,11 +374,13 @@ explain_tls (TlRpcClient *client, const char *message, gboolean connected, GErro
       return;
     }
   if (strstr (message, "certificate verify failed") != NULL || strstr (message, "CERTIFICATE_VERIFY_FAILED") != NULL)
-    g_set_error_literal (error, TL_ERROR, TL_ERROR_WRONG_CA,
-                         "the gateway is not the one expected: its certificate does not verify under the pinned authority");
+    g_set_error_literal (
+        error, TL_ERROR, TL_ERROR_WRONG_CA,
+        "the gateway is not the one expected: its certificate does not verify under the pinned authority");
   else if (tl_rpc_trust_was_accepted (client->trust))
-    g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAVAILABLE,
-                         "the gateway closed the connection during the handshake (certificate revoked, unknown or expired?)");
+    g_set_error_literal (
+        error, TL_ERROR, TL_ERROR_UNAVAILABLE,
+        "the gateway closed the connection during the handshake (certificate revoked, unknown or expired?)");
   else
     g_set_error (error, TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway cannot be reached: %s", message);
 }
@@ -385,8 +389,11 @@ void
 tl_rpc_client_explain (TlRpcClient *client, grpc_status_code status, const char *reason, const char *message,
                        gboolean connected, GError **error)
 {
-  if (status != GRPC_STATUS_UNAVAILABLE || reason != NULL)
-    tl_error_set_from_grpc (error, (int) status, reason, message);
+  /* We did not cancel it: a server that shuts down resets what it has not taken yet. */
+  if (status == GRPC_STATUS_CANCELLED && reason == NULL)
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway ended the call");
+  else if (status != GRPC_STATUS_UNAVAILABLE || reason != NULL)
+    tl_error_set_from_grpc (error, (int)status, reason, message);
   else if (client->trust == NULL)
     explain_local (client, message, error);
   else
@@ -406,109 +413,4 @@ tl_rpc_client_set_bundle (TlRpcClient *client, TlTrustBundle *bundle)
 {
   if (client->trust != NULL)
     tl_rpc_trust_set_bundle (client->trust, bundle);
-}
-
-/* ---- unary */
-
-typedef struct
-{
-  ProtobufCMessage *answer;
-  GError *error;
-  gboolean done; /* synchronous */
-  GTask *task;   /* asynchronous */
-  TlRpcStream *stream;
-  gulong cancel_handler;
-} Unary;
-
-static void
-unary_message (TlRpcStream *stream G_GNUC_UNUSED, ProtobufCMessage *message, gpointer owner)
-{
-  Unary *unary = owner;
-
-  if (unary->answer != NULL)
-    protobuf_c_message_free_unpacked (unary->answer, NULL);
-  unary->answer = message;
-}
-
-static void
-free_answer (gpointer message)
-{
-  protobuf_c_message_free_unpacked (message, NULL);
-}
-
-static void
-unary_closed (TlRpcStream *stream G_GNUC_UNUSED, GError *error, gpointer owner)
-{
-  Unary *unary = owner;
-  g_autoptr (GTask) task = g_steal_pointer (&unary->task);
-
-  unary->done = TRUE;
-  unary->error = error;
-  if (error == NULL && unary->answer == NULL)
-    unary->error = g_error_new_literal (TL_ERROR, TL_ERROR_PROTOCOL, "the gateway ended the call without an answer");
-  if (unary->error != NULL && unary->answer != NULL)
-    g_clear_pointer (&unary->answer, free_answer);
-  if (task == NULL)
-    return;
-
-  if (unary->cancel_handler != 0)
-    g_cancellable_disconnect (g_task_get_cancellable (task), unary->cancel_handler);
-  if (unary->error != NULL)
-    g_task_return_error (task, unary->error);
-  else
-    g_task_return_pointer (task, unary->answer, free_answer);
-  tl_rpc_stream_unref (unary->stream);
-  g_free (unary);
-}
-
-static const TlRpcStreamSink unary_sink = { .message = unary_message, .closed = unary_closed };
-
-static void
-on_cancelled (GCancellable *cancellable G_GNUC_UNUSED, gpointer user_data)
-{
-  tl_rpc_stream_cancel (user_data);
-}
-
-void
-tl_rpc_client_call_async (TlRpcClient *client, const char *path, const ProtobufCMessage *request,
-                          const ProtobufCMessageDescriptor *response, guint deadline_ms, GCancellable *cancellable,
-                          GAsyncReadyCallback callback, gpointer user_data)
-{
-  Unary *unary = g_new0 (Unary, 1);
-
-  g_return_if_fail (deadline_ms > 0);
-  unary->task = g_task_new (NULL, cancellable, callback, user_data);
-  /* What ended the call is in its error. */
-  g_task_set_check_cancellable (unary->task, FALSE);
-  unary->stream = tl_rpc_stream_start (client, path, request, response, deadline_ms, &unary_sink, unary);
-  if (cancellable != NULL)
-    unary->cancel_handler = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled),
-                                                   tl_rpc_stream_ref (unary->stream),
-                                                   (GDestroyNotify) tl_rpc_stream_unref);
-}
-
-ProtobufCMessage *
-tl_rpc_client_call_finish (TlRpcClient *client G_GNUC_UNUSED, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
-
-ProtobufCMessage *
-tl_rpc_client_call_sync (TlRpcClient *client, const char *path, const ProtobufCMessage *request,
-                         const ProtobufCMessageDescriptor *response, guint deadline_ms, GError **error)
-{
-  Unary unary = { 0 };
-  GMainContext *context = tl_rpc_loop_context (client->loop);
-  g_autoptr (TlRpcStream) stream = NULL;
-
-  g_return_val_if_fail (deadline_ms > 0, NULL);
-  stream = tl_rpc_stream_start (client, path, request, response, deadline_ms, &unary_sink, &unary);
-  while (!unary.done)
-    g_main_context_iteration (context, TRUE);
-  if (unary.error != NULL)
-    {
-      g_propagate_error (error, unary.error);
-      return NULL;
-    }
-  return unary.answer;
 }

@@ -25,7 +25,7 @@ typedef struct
   gboolean first_contact;
   const guint8 *ca_sha256;    /* first contact: 32 bytes, SHA-256 of the CA's DER (a link's `f`), or NULL */
   TlTrustBundle *bundle;      /* trusted */
-  TlRpcIdentity *identity;    /* trusted: client certificate; NULL = none */
+  TlRpcIdentity *identity;    /* trusted: client certificate; its roots are the bundle's PEM; NULL = none */
   TlClock *clock;             /* NULL = system */
   guint connect_timeout_ms;   /* 0 = 10000: a call on a channel that cannot connect fails UNAVAILABLE after it */
   guint keepalive_ms;         /* 0 = 20000 */
@@ -52,7 +52,8 @@ void tl_rpc_client_call_async (TlRpcClient *client, const char *path, const Prot
                                const ProtobufCMessageDescriptor *response, guint deadline_ms, GCancellable *cancellable,
                                GAsyncReadyCallback callback, gpointer user_data);
 ProtobufCMessage *tl_rpc_client_call_finish (TlRpcClient *client, GAsyncResult *result, GError **error);
-/* For command lines: iterates the loop's main context until the answer is there. */
+/* For command lines: iterates the loop's main context until the answer is there. Never from within a callback of this
+ * layer. */
 ProtobufCMessage *tl_rpc_client_call_sync (TlRpcClient *client, const char *path, const ProtobufCMessage *request,
                                            const ProtobufCMessageDescriptor *response, guint deadline_ms,
                                            GError **error);

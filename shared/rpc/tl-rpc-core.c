@@ -8,7 +8,7 @@
 #include <grpc/slice.h>
 
 #define CALLS_REQUESTED 16 /* arrivals gRPC may hand over without waiting for us */
-#define MAX_PATH 256
+#define MAX_PATH        256
 
 struct _TlRpcCore
 {

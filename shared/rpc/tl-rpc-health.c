@@ -30,7 +30,7 @@ current (TlRpcHealth *health)
 static void
 on_check (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
-  const Request *request = (const Request *) message;
+  const Request *request = (const Request *)message;
   Response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 
   if (!g_strv_contains (services, request->service))
@@ -50,7 +50,7 @@ static void
 on_watch (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlRpcHealth *health = user_data;
-  const Request *request = (const Request *) message;
+  const Request *request = (const Request *)message;
   Response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 
   if (g_strv_contains (services, request->service))
@@ -95,7 +95,7 @@ tl_rpc_health_new (void)
   TlRpcHealth *health = g_new0 (TlRpcHealth, 1);
 
   health->serving = TRUE;
-  health->watchers = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
+  health->watchers = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   return health;
 }
 

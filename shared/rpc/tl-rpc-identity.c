@@ -14,12 +14,13 @@
 #include "identity/tl-certificate.h"
 #include "rpc/tl-rpc-private.h"
 
-#define REFRESH_SECONDS 1
+#define REFRESH_SECONDS  1
 #define MAX_CERTIFICATES 16 /* in a chain or a set of roots */
 
 /*
- * The watcher opens /proc/self/fd/N again each second. Key and chain are one memfd named twice, so that dup3() replaces both at
- * once; the number N stays ours for as long as the object lives, and so must whoever uses the provider keep the object.
+ * The watcher opens /proc/self/fd/N again each second. Key and chain are one memfd named twice, so that dup3() replaces
+ * both at once; the number N stays ours for as long as the object lives, and so must whoever uses the provider keep the
+ * object.
  */
 struct _TlRpcIdentity
 {
@@ -70,7 +71,7 @@ check_key (const char *chain_pem, const TlSecret *key_pem, GError **error)
 
   if (leaf == NULL)
     return FALSE;
-  bio = BIO_new_mem_buf (tl_secret_data (key_pem), (int) tl_secret_length (key_pem));
+  bio = BIO_new_mem_buf (tl_secret_data (key_pem), (int)tl_secret_length (key_pem));
   key = PEM_read_bio_PrivateKey (bio, NULL, NULL, NULL);
   BIO_free (bio);
   fits = key != NULL && X509_check_private_key (leaf, key) == 1;
@@ -98,7 +99,7 @@ write_all (int fd, const void *data, gsize length, GError **error)
           return FALSE;
         }
       at += written;
-      length -= (gsize) written;
+      length -= (gsize)written;
     }
   return TRUE;
 }
@@ -114,8 +115,8 @@ memory_file (const char *name, const TlSecret *first, const char *second, GError
       tl_error_set_errno (error, errno, "cannot make a memory file");
       return -1;
     }
-  if ((first != NULL && (!write_all (fd, tl_secret_data (first), tl_secret_length (first), error)
-                         || !write_all (fd, "\n", 1, error)))
+  if ((first != NULL
+       && (!write_all (fd, tl_secret_data (first), tl_secret_length (first), error) || !write_all (fd, "\n", 1, error)))
       || !write_all (fd, second, strlen (second), error))
     {
       close (fd);
@@ -174,7 +175,8 @@ tl_rpc_identity_new (const char *chain_pem, const TlSecret *key_pem, const char 
   identity->roots_fd = roots_fd;
   leaf_path = g_strdup_printf ("/proc/self/fd/%d", leaf_fd);
   roots_path = g_strdup_printf ("/proc/self/fd/%d", roots_fd);
-  identity->provider = grpc_tls_certificate_provider_file_watcher_create (leaf_path, leaf_path, roots_path, REFRESH_SECONDS);
+  identity->provider
+      = grpc_tls_certificate_provider_file_watcher_create (leaf_path, leaf_path, roots_path, REFRESH_SECONDS);
   return identity;
 }
 
@@ -188,7 +190,8 @@ tl_rpc_identity_replace (TlRpcIdentity *identity, const char *chain_pem, const T
   if (!make_files (chain_pem, key_pem, roots_pem, &leaf_fd, &roots_fd, error))
     return FALSE;
   pthread_mutex_lock (&identity->lock);
-  /* Cannot fail: both numbers are open and the old ones are ours. Roots first: a new CA is trusted before it is shown. */
+  /* Cannot fail: both numbers are open and the old ones are ours. Roots first: a new CA is trusted before it is shown.
+   */
   dup3 (roots_fd, identity->roots_fd, O_CLOEXEC);
   dup3 (leaf_fd, identity->leaf_fd, O_CLOEXEC);
   pthread_mutex_unlock (&identity->lock);

@@ -15,9 +15,9 @@
 #include "base/tl-file.h"
 #include "base/tl-log.h"
 
-#define BACKLOG 16
+#define BACKLOG      16
 #define ACCEPT_BATCH 16
-#define PAUSE_MS 1000 /* after accept() failed for want of descriptors */
+#define PAUSE_MS     1000 /* after accept() failed for want of descriptors */
 
 struct _TlRpcLocal
 {
@@ -63,7 +63,7 @@ clear_path (const char *path, const struct sockaddr_un *name, GError **error)
       return FALSE;
     }
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  result = fd < 0 ? -1 : connect (fd, (const struct sockaddr *) name, sizeof *name);
+  result = fd < 0 ? -1 : connect (fd, (const struct sockaddr *)name, sizeof *name);
   saved = errno;
   if (fd >= 0)
     close (fd);
@@ -106,12 +106,12 @@ static gboolean
 bind_path (TlRpcLocal *local, const struct sockaddr_un *name, mode_t mode, const char *group, GError **error)
 {
   struct stat status;
-  gid_t gid = (gid_t) -1;
+  gid_t gid = (gid_t)-1;
 
   if (group != NULL && !find_group (group, &gid, error))
     return FALSE;
   local->fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (local->fd < 0 || bind (local->fd, (const struct sockaddr *) name, sizeof *name) != 0)
+  if (local->fd < 0 || bind (local->fd, (const struct sockaddr *)name, sizeof *name) != 0)
     {
       tl_error_set_errno (error, errno, "cannot make the socket %s", local->path);
       return FALSE;
@@ -121,7 +121,7 @@ bind_path (TlRpcLocal *local, const struct sockaddr_un *name, mode_t mode, const
       local->device = status.st_dev;
       local->inode = status.st_ino;
     }
-  if ((gid != (gid_t) -1 && lchown (local->path, (uid_t) -1, gid) != 0) || chmod (local->path, mode) != 0)
+  if ((gid != (gid_t)-1 && lchown (local->path, (uid_t)-1, gid) != 0) || chmod (local->path, mode) != 0)
     {
       tl_error_set_errno (error, errno, "cannot set group and mode of %s", local->path);
       return FALSE;

@@ -68,7 +68,7 @@ tl_rpc_message_clean (const char *text)
     {
       gunichar character = g_utf8_get_char (at);
 
-      if (clean->len + (gsize) (g_utf8_next_char (at) - at) > TL_RPC_MAX_STATUS_MESSAGE)
+      if (clean->len + (gsize)(g_utf8_next_char (at) - at) > TL_RPC_MAX_STATUS_MESSAGE)
         break;
       g_string_append_unichar (clean, g_unichar_iscntrl (character) ? ' ' : character);
     }
@@ -78,7 +78,7 @@ tl_rpc_message_clean (const char *text)
 char *
 tl_rpc_slice_to_string (grpc_slice slice)
 {
-  return g_strndup ((const char *) GRPC_SLICE_START_PTR (slice), GRPC_SLICE_LENGTH (slice));
+  return g_strndup ((const char *)GRPC_SLICE_START_PTR (slice), GRPC_SLICE_LENGTH (slice));
 }
 
 char *

@@ -12,16 +12,16 @@
 #include "rpc/tl-rpc-call-private.h"
 
 /*
- * Requests of strangers that are still arriving: gRPC buffers a message as a whole (up to the transport limit) before our 16 KiB
- * limit is looked at, so these bound what strangers can make us hold.
+ * Requests of strangers that are still arriving: gRPC buffers a message as a whole (up to the transport limit) before
+ * our 16 KiB limit is looked at, so these bound what strangers can make us hold.
  */
-#define MAX_ARRIVING 128
+#define MAX_ARRIVING            128
 #define MAX_ARRIVING_PER_SOURCE 16
-#define ARRIVAL_TIMEOUT_US (G_GINT64_CONSTANT (10) * G_USEC_PER_SEC)
+#define ARRIVAL_TIMEOUT_US      (G_GINT64_CONSTANT (10) * G_USEC_PER_SEC)
 
 typedef struct
 {
-  char *address;
+  TlRpcAddress address;
   char *source;
   char *fingerprint; /* NULL: a stranger so far */
   char device_id[27];
@@ -56,7 +56,7 @@ struct _TlRpcPeers
   GArray *ports; /* guint16, fixed after start */
 
   pthread_mutex_t lock;
-  GHashTable *peers;    /* under lock, like all below: address -> Peer */
+  GHashTable *peers;    /* under lock, like all below: TlRpcAddress -> Peer */
   GHashTable *calls;    /* TlRpcCall -> CallEntry */
   GHashTable *arriving; /* source -> number */
   guint n_arriving;
@@ -64,12 +64,27 @@ struct _TlRpcPeers
   gint64 last_walk_us;
 };
 
+static guint
+address_hash (gconstpointer data)
+{
+  const TlRpcAddress *address = data;
+  guint32 words[4];
+
+  memcpy (words, &address->ip, sizeof words);
+  return (words[0] ^ words[1] * 31 ^ words[2] * 961 ^ words[3]) * 65599 + address->port;
+}
+
+static gboolean
+address_equal (gconstpointer a, gconstpointer b)
+{
+  return tl_rpc_address_equal (a, b);
+}
+
 static void
 peer_free (gpointer data)
 {
   Peer *peer = data;
 
-  g_free (peer->address);
   g_free (peer->source);
   g_free (peer->fingerprint);
   g_free (peer);
@@ -84,7 +99,7 @@ tl_rpc_peers_new (const TlRpcPeerLimits *limits)
   peers->limits = *limits;
   peers->ports = g_array_new (FALSE, FALSE, sizeof (guint16));
   pthread_mutex_init (&peers->lock, NULL);
-  peers->peers = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, peer_free);
+  peers->peers = g_hash_table_new_full (address_hash, address_equal, NULL, peer_free);
   peers->calls = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   peers->arriving = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   return peers;
@@ -120,17 +135,17 @@ tl_rpc_peers_add_port (TlRpcPeers *peers, guint16 port)
 
 /* Under the lock. */
 static Peer *
-get_peer (TlRpcPeers *peers, const char *address, const char *source)
+get_peer (TlRpcPeers *peers, const TlRpcAddress *address)
 {
   Peer *peer = g_hash_table_lookup (peers->peers, address);
 
   if (peer != NULL)
     return peer;
   peer = g_new0 (Peer, 1);
-  peer->address = g_strdup (address);
-  peer->source = g_strdup (source);
+  peer->address = *address;
+  peer->source = tl_rpc_address_to_source (address);
   peer->first_seen_us = g_get_monotonic_time ();
-  g_hash_table_insert (peers->peers, peer->address, peer);
+  g_hash_table_insert (peers->peers, &peer->address, peer);
   return peer;
 }
 
@@ -169,16 +184,19 @@ tl_rpc_peers_add_call (TlRpcPeers *peers, TlRpcCall *call)
 {
   const TlRpcPeer *caller = tl_rpc_call_peer (call);
   gboolean stranger = caller->kind == TL_RPC_PEER_STRANGER;
+  TlRpcAddress address;
   CallEntry *entry;
   Peer *peer;
 
+  if (!tl_rpc_address_parse (caller->address, &address))
+    return FALSE;
   pthread_mutex_lock (&peers->lock);
   if (stranger && !count_arriving (peers, caller->source))
     {
       pthread_mutex_unlock (&peers->lock);
       return FALSE;
     }
-  peer = get_peer (peers, caller->address, caller->source);
+  peer = get_peer (peers, &address);
   peer->n_calls++;
   peer->last_call_us = g_get_monotonic_time ();
   if (!stranger && g_strcmp0 (peer->fingerprint, caller->fingerprint) != 0)
@@ -229,10 +247,14 @@ tl_rpc_peers_remove_call (TlRpcPeers *peers, TlRpcCall *call)
 }
 
 void
-tl_rpc_peers_doom (TlRpcPeers *peers, const char *address, const char *source)
+tl_rpc_peers_doom (TlRpcPeers *peers, const char *address)
 {
+  TlRpcAddress parsed;
+
+  if (!tl_rpc_address_parse (address, &parsed))
+    return;
   pthread_mutex_lock (&peers->lock);
-  get_peer (peers, address, source)->doomed = TRUE;
+  get_peer (peers, &parsed)->doomed = TRUE;
   pthread_mutex_unlock (&peers->lock);
 }
 
@@ -257,12 +279,12 @@ socket_peer (TlRpcPeers *peers, int fd, TlRpcAddress *address)
   socklen_t length = sizeof name;
   TlRpcAddress local;
 
-  if (getsockname (fd, (struct sockaddr *) &name, &length) != 0
-      || !tl_rpc_address_from_sockaddr ((struct sockaddr *) &name, length, &local) || !is_our_port (peers, local.port))
+  if (getsockname (fd, (struct sockaddr *)&name, &length) != 0
+      || !tl_rpc_address_from_sockaddr ((struct sockaddr *)&name, length, &local) || !is_our_port (peers, local.port))
     return FALSE;
   length = sizeof name;
-  return getpeername (fd, (struct sockaddr *) &name, &length) == 0
-         && tl_rpc_address_from_sockaddr ((struct sockaddr *) &name, length, address);
+  return getpeername (fd, (struct sockaddr *)&name, &length) == 0
+         && tl_rpc_address_from_sockaddr ((struct sockaddr *)&name, length, address);
 }
 
 static GArray *
@@ -280,7 +302,7 @@ list_sockets (TlRpcPeers *peers)
 
       if (!g_ascii_string_to_unsigned (entry->d_name, 10, 0, G_MAXINT, &fd, NULL))
         continue;
-      found.fd = (int) fd;
+      found.fd = (int)fd;
       if (!socket_peer (peers, found.fd, &found.address) || fstat (found.fd, &status) != 0)
         continue;
       found.inode = status.st_ino;
@@ -291,7 +313,8 @@ list_sockets (TlRpcPeers *peers)
   return sockets;
 }
 
-/* gRPC owns the descriptor and may have closed it meanwhile: a duplicate holds the socket still while it is looked at again. */
+/* gRPC owns the descriptor and may have closed it meanwhile: a duplicate holds the socket still while it is looked at
+ * again. */
 static gboolean
 shut_down (TlRpcPeers *peers, const Socket *target)
 {
@@ -319,6 +342,15 @@ cancel_all (GPtrArray *calls, grpc_status_code status, const char *message)
     tl_rpc_call_cancel (calls->pdata[i], status, message);
 }
 
+static void
+add_address (GHashTable *addresses, const TlRpcAddress *address)
+{
+  TlRpcAddress *copy = g_new (TlRpcAddress, 1);
+
+  *copy = *address;
+  g_hash_table_add (addresses, copy);
+}
+
 /* Under the lock: calls and addresses that belong to the device or certificate. */
 static void
 collect (TlRpcPeers *peers, const char *device_id, const char *fingerprint, GPtrArray *calls, GHashTable *addresses)
@@ -328,7 +360,7 @@ collect (TlRpcPeers *peers, const char *device_id, const char *fingerprint, GPtr
   Peer *peer;
 
   g_hash_table_iter_init (&iterator, peers->calls);
-  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *) &entry))
+  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *)&entry))
     {
       const TlRpcPeer *caller = tl_rpc_call_peer (entry->call);
 
@@ -337,23 +369,23 @@ collect (TlRpcPeers *peers, const char *device_id, const char *fingerprint, GPtr
                                 : strcmp (caller->fingerprint, fingerprint) != 0))
         continue;
       g_ptr_array_add (calls, tl_rpc_call_ref (entry->call));
-      g_hash_table_add (addresses, g_strdup (entry->peer->address));
+      add_address (addresses, &entry->peer->address);
     }
   g_hash_table_iter_init (&iterator, peers->peers);
-  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *) &peer))
+  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *)&peer))
     {
       if (peer->fingerprint != NULL
           && (device_id != NULL ? strcmp (peer->device_id, device_id) == 0
                                 : strcmp (peer->fingerprint, fingerprint) == 0))
-        g_hash_table_add (addresses, g_strdup (peer->address));
+        add_address (addresses, &peer->address);
     }
 }
 
 void
 tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerprint, guint *calls, guint *connections)
 {
-  g_autoptr (GPtrArray) doomed = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
-  g_autoptr (GHashTable) addresses = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GPtrArray) doomed = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
+  g_autoptr (GHashTable) addresses = g_hash_table_new_full (address_hash, address_equal, g_free, NULL);
   g_autoptr (GArray) sockets = NULL;
   guint n = 0;
 
@@ -366,9 +398,8 @@ tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerp
   for (guint i = 0; sockets != NULL && i < sockets->len; i++)
     {
       const Socket *candidate = &g_array_index (sockets, Socket, i);
-      g_autofree char *address = tl_rpc_address_to_string (&candidate->address);
 
-      if (g_hash_table_contains (addresses, address) && shut_down (peers, candidate))
+      if (g_hash_table_contains (addresses, &candidate->address) && shut_down (peers, candidate))
         n++;
     }
   if (calls != NULL)
@@ -400,9 +431,7 @@ compare_age (gconstpointer a, gconstpointer b)
 static Peer *
 note_socket (TlRpcPeers *peers, const Socket *found, gint64 now_us)
 {
-  g_autofree char *address = tl_rpc_address_to_string (&found->address);
-  g_autofree char *source = tl_rpc_address_to_source (&found->address);
-  Peer *peer = get_peer (peers, address, source);
+  Peer *peer = get_peer (peers, &found->address);
 
   if (peer->inode != 0 && peer->inode != found->inode)
     {
@@ -451,7 +480,7 @@ judge_sockets (TlRpcPeers *peers, GArray *sockets, gint64 now_ms, gint64 now_us,
   Peer *peer;
 
   g_hash_table_iter_init (&iterator, peers->peers);
-  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *) &peer))
+  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *)&peer))
     peer->seen = FALSE;
   for (guint i = 0; i < sockets->len; i++)
     {
@@ -466,7 +495,7 @@ judge_sockets (TlRpcPeers *peers, GArray *sockets, gint64 now_ms, gint64 now_us,
   judge_strangers (peers, strangers, now_us, victims);
 
   g_hash_table_iter_init (&iterator, peers->peers);
-  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *) &peer))
+  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *)&peer))
     {
       if (!peer->seen && peer->n_calls == 0)
         g_hash_table_iter_remove (&iterator);
@@ -481,7 +510,7 @@ judge_calls (TlRpcPeers *peers, gint64 now_ms, gint64 now_us, GPtrArray *ended, 
   CallEntry *entry;
 
   g_hash_table_iter_init (&iterator, peers->calls);
-  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *) &entry))
+  while (g_hash_table_iter_next (&iterator, NULL, (gpointer *)&entry))
     {
       const TlRpcPeer *caller = tl_rpc_call_peer (entry->call);
 
@@ -497,8 +526,8 @@ tl_rpc_peers_walk (TlRpcPeers *peers, gint64 now_ms)
 {
   g_autoptr (GArray) sockets = list_sockets (peers);
   g_autoptr (GArray) victims = g_array_new (FALSE, FALSE, sizeof (Socket));
-  g_autoptr (GPtrArray) ended = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
-  g_autoptr (GPtrArray) late = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
+  g_autoptr (GPtrArray) ended = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
+  g_autoptr (GPtrArray) late = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   gint64 now_us = g_get_monotonic_time ();
 
   pthread_mutex_lock (&peers->lock);

@@ -31,7 +31,7 @@ gboolean tl_rpc_peers_add_call (TlRpcPeers *peers, TlRpcCall *call);
 void tl_rpc_peers_request_arrived (TlRpcPeers *peers, TlRpcCall *call);
 void tl_rpc_peers_remove_call (TlRpcPeers *peers, TlRpcCall *call);
 /* The next walk shuts this address's socket down. */
-void tl_rpc_peers_doom (TlRpcPeers *peers, const char *address, const char *source);
+void tl_rpc_peers_doom (TlRpcPeers *peers, const char *address);
 
 /* Cancels calls and shuts sockets down; exactly one of device_id and fingerprint is given. Main context. */
 void tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerprint, guint *calls,

@@ -39,7 +39,7 @@ tl_rpc_resolve_literals (const char *const *addresses, char **target, GError **e
   g_autoptr (GString) text = g_string_new (NULL);
   gboolean names = FALSE;
 
-  if (addresses == NULL || addresses[0] == NULL || g_strv_length ((char **) addresses) > MAX_ADDRESSES)
+  if (addresses == NULL || addresses[0] == NULL || g_strv_length ((char **)addresses) > MAX_ADDRESSES)
     {
       g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "from 1 to %d gateway addresses are expected",
                    MAX_ADDRESSES);
@@ -138,7 +138,7 @@ tl_rpc_resolve_async (const char *const *addresses, GCancellable *cancellable, G
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
   Resolution *resolution = g_new0 (Resolution, 1);
 
-  resolution->addresses = g_strdupv ((char **) addresses);
+  resolution->addresses = g_strdupv ((char **)addresses);
   resolution->target = g_string_new (NULL);
   g_task_set_task_data (task, resolution, resolution_free);
   resolve_next (task);

@@ -1,68 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <grpc/support/alloc.h>
 #include <grpc/impl/codegen/compression_types.h>
 
 #include "base/tl-error.h"
 #include "base/tl-file.h"
 #include "base/tl-log.h"
-#include "crypto/tl-hash.h"
 #include "rpc/tl-rpc-address.h"
-#include "rpc/tl-rpc-core.h"
-#include "rpc/tl-rpc-local.h"
-#include "rpc/tl-rpc-peers.h"
+#include "rpc/tl-rpc-server-private.h"
 #include "rpc/tl-rpc-verifier.h"
 
 /* PROTOCOL 3.4 */
-#define MAX_STRANGERS 256
+#define MAX_STRANGERS            256
 #define MAX_STRANGERS_PER_SOURCE 8
-#define STRANGER_LIFETIME_MS (G_GINT64_CONSTANT (15) * 60 * 1000)
-#define HANDSHAKE_TIMEOUT_MS 5000
-#define MAX_STREAMS 100
-#define WALK_INTERVAL_MS 500 /* limits hold within 1 s */
+#define STRANGER_LIFETIME_MS     (G_GINT64_CONSTANT (15) * 60 * 1000)
+#define HANDSHAKE_TIMEOUT_MS     5000
+#define MAX_STREAMS              100
+#define WALK_INTERVAL_MS         500 /* limits hold within 1 s */
 /* A client may ping this often without being taken for hostile. */
 #define MIN_PING_INTERVAL_MS 500
 /* Local users at one time; each costs a grpc_server. */
 #define MAX_LOCAL_USERS 64
 
-typedef struct
-{
-  const TlRpcMethod *method;
-  gpointer user_data;
-} MethodEntry;
-
-struct _TlRpcServer
-{
-  gatomicrefcount users; /* the owner's references */
-  gatomicrefcount refs;  /* the memory: owner, calls, cores */
-  gint open;             /* atomic */
-  TlRpcLoop *loop;
-  TlRpcServerOptions options;
-  TlAdmittedSet *admitted;
-  TlClock *clock;
-  TlRpcPeers *peers;
-  GHashTable *methods; /* path -> MethodEntry, fixed after start */
-  GPtrArray *identities;
-
-  TlRpcCore *tls;         /* main context, like all below */
-  GHashTable *local_users; /* uid -> TlRpcCore */
-  TlRpcLocal *local;
-  GSource *walk;
-  GSource *grace;
-  guint cores; /* not stopped */
-  gboolean started;
-  gboolean shutting_down;
-  gboolean cancelled;
-  GFunc done;
-  gpointer done_data;
-};
-
-static void on_call (TlRpcCore *core, grpc_call *grpc, const char *path, gpointer owner);
 static void on_core_stopped (TlRpcCore *core, gpointer owner);
 
 /* ---- life */
@@ -96,14 +58,14 @@ tl_rpc_server_new (TlRpcLoop *loop, const TlRpcServerOptions *options)
     server->options = *options;
   set_defaults (&server->options);
   server->clock = server->options.clock != NULL ? server->options.clock : tl_clock_system ();
-  server->admitted = server->options.admitted != NULL ? tl_admitted_set_ref (server->options.admitted)
-                                                      : tl_admitted_set_new ();
+  server->admitted
+      = server->options.admitted != NULL ? tl_admitted_set_ref (server->options.admitted) : tl_admitted_set_new ();
   limits.max_strangers = server->options.max_strangers;
   limits.max_strangers_per_source = server->options.max_strangers_per_source;
   limits.stranger_lifetime_us = server->options.stranger_lifetime_ms * 1000;
   server->peers = tl_rpc_peers_new (&limits);
   server->methods = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
-  server->identities = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_identity_unref);
+  server->identities = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_identity_unref);
   server->local_users = g_hash_table_new (NULL, NULL);
   return server;
 }
@@ -199,16 +161,16 @@ tl_rpc_server_add_methods (TlRpcServer *server, const TlRpcMethod *methods, guin
 
       entry->method = &methods[i];
       entry->user_data = user_data;
-      g_hash_table_insert (server->methods, (gpointer) methods[i].path, entry);
+      g_hash_table_insert (server->methods, (gpointer)methods[i].path, entry);
     }
 }
 
 static grpc_arg
 integer_arg (const char *key, guint value)
 {
-  grpc_arg arg = { .type = GRPC_ARG_INTEGER, .key = (char *) key };
+  grpc_arg arg = { .type = GRPC_ARG_INTEGER, .key = (char *)key };
 
-  arg.value.integer = (int) MIN (value, (guint) G_MAXINT);
+  arg.value.integer = (int)MIN (value, (guint)G_MAXINT);
   return arg;
 }
 
@@ -232,11 +194,11 @@ new_core (TlRpcServer *server, gboolean local, uid_t uid)
     integer_arg (GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
     integer_arg (GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE),
   };
-  const grpc_channel_args all = { .num_args = G_N_ELEMENTS (args), .args = (grpc_arg *) args };
+  const grpc_channel_args all = { .num_args = G_N_ELEMENTS (args), .args = (grpc_arg *)args };
   const TlRpcCoreSetup setup = {
     .local = local,
     .uid = uid,
-    .on_call = on_call,
+    .on_call = tl_rpc_server_on_call,
     .on_stopped = on_core_stopped,
     .owner = server,
   };
@@ -277,7 +239,7 @@ explain_bind_failure (const char *text, const TlRpcAddress *address, GError **er
     {
       setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
       setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
-      if (bind (fd, (struct sockaddr *) &name, sizeof name) != 0 || listen (fd, 1) != 0)
+      if (bind (fd, (struct sockaddr *)&name, sizeof name) != 0 || listen (fd, 1) != 0)
         saved = errno;
       close (fd);
     }
@@ -313,9 +275,9 @@ tl_rpc_server_listen_tls (TlRpcServer *server, const char *address, TlRpcIdentit
       return FALSE;
     }
   g_ptr_array_add (server->identities, tl_rpc_identity_ref (identity));
-  tl_rpc_peers_add_port (server->peers, (guint16) bound);
+  tl_rpc_peers_add_port (server->peers, (guint16)bound);
   if (port != NULL)
-    *port = (guint16) bound;
+    *port = (guint16)bound;
   return TRUE;
 }
 
@@ -391,10 +353,26 @@ deliver_done (gpointer data)
 static void
 all_stopped (TlRpcServer *server)
 {
+  g_assert (!server->stopped);
+  server->stopped = TRUE;
   clear_source (&server->grace);
   clear_source (&server->walk);
   g_clear_pointer (&server->identities, g_ptr_array_unref);
   deliver_done (tl_rpc_server_hold (server));
+}
+
+static void
+check_stopped (TlRpcServer *server)
+{
+  if (server->cores == 0 && g_atomic_int_get (&server->live_calls) == 0)
+    all_stopped (server);
+}
+
+void
+tl_rpc_server_call_gone (TlRpcServer *server)
+{
+  if (g_atomic_int_dec_and_test (&server->live_calls) && server->shutting_down)
+    check_stopped (server);
 }
 
 static void
@@ -408,8 +386,7 @@ on_core_stopped (TlRpcCore *core, gpointer owner)
     g_hash_table_remove (server->local_users, GUINT_TO_POINTER (tl_rpc_core_setup (core)->uid));
   tl_rpc_core_free (core);
   server->cores--;
-  if (server->cores == 0)
-    all_stopped (server);
+  check_stopped (server);
   tl_rpc_server_release (server);
 }
 
@@ -488,168 +465,4 @@ guint
 tl_rpc_server_stranger_count (TlRpcServer *server)
 {
   return tl_rpc_peers_strangers (server->peers);
-}
-
-/* ---- the gate, on the rpc thread */
-
-static gboolean
-may_call (const TlRpcPeer *peer, TlRole role, TlRpcAuth auth, GError **error)
-{
-  gboolean local = peer->kind == TL_RPC_PEER_LOCAL;
-  gboolean device = peer->kind == TL_RPC_PEER_DEVICE;
-  gboolean allowed = FALSE;
-
-  switch (auth)
-    {
-    case TL_RPC_AUTH_ANYONE:
-      allowed = TRUE;
-      break;
-    case TL_RPC_AUTH_DEVICE:
-      allowed = device;
-      break;
-    case TL_RPC_AUTH_OPERATOR:
-      allowed = local || (device && role == TL_ROLE_OPERATOR);
-      break;
-    case TL_RPC_AUTH_LOCAL:
-      allowed = local;
-      break;
-    case TL_RPC_AUTH_KNOWN:
-      allowed = local || device;
-      break;
-    }
-  if (!allowed && peer->kind == TL_RPC_PEER_STRANGER)
-    g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAUTHENTICATED, "this method needs a certificate; pair first");
-  else if (!allowed)
-    g_set_error (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this method is for %s",
-                 auth == TL_RPC_AUTH_DEVICE  ? "paired devices"
-                 : auth == TL_RPC_AUTH_LOCAL ? "local operators at the gateway"
-                                             : "operators");
-  return allowed;
-}
-
-gboolean
-tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth, GError **error)
-{
-  TlAdmission admission = peer->admission;
-
-  if (peer->kind == TL_RPC_PEER_DEVICE
-      && !tl_admitted_set_lookup (server->admitted, peer->fingerprint, tl_clock_wall_ms (server->clock), &admission))
-    {
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAUTHENTICATED, "this certificate is not admitted any more");
-      tl_rpc_peers_doom (server->peers, peer->address, peer->source);
-      return FALSE;
-    }
-  return may_call (peer, admission.role, auth, error);
-}
-
-/* Who it was when it connected, for people only: the descriptor in gRPC's "fd:N" may be another connection's by now, of the same
- * user or not at all. */
-static pid_t
-peer_pid (grpc_call *grpc, uid_t uid)
-{
-  char *peer = grpc_call_get_peer (grpc);
-  struct ucred credentials;
-  socklen_t length = sizeof credentials;
-  guint64 fd;
-  pid_t pid = 0;
-
-  if (peer != NULL && g_str_has_prefix (peer, "fd:") && g_ascii_string_to_unsigned (peer + 3, 10, 0, G_MAXINT, &fd, NULL)
-      && getsockopt ((int) fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 && credentials.uid == uid)
-    pid = credentials.pid;
-  gpr_free (peer);
-  return pid;
-}
-
-/* FALSE: no peer to speak of (not an IP address; the socket is gone). */
-static gboolean
-identify (TlRpcServer *server, TlRpcCore *core, grpc_call *grpc, TlRpcCaller *caller)
-{
-  g_autoptr (GBytes) der = NULL;
-  TlRpcAddress address;
-  char *peer;
-  gboolean known;
-
-  if (tl_rpc_core_setup (core)->local)
-    {
-      caller->kind = TL_RPC_PEER_LOCAL;
-      caller->uid = tl_rpc_core_setup (core)->uid;
-      caller->pid = peer_pid (grpc, caller->uid);
-      caller->address = g_strdup ("local");
-      caller->source = g_strdup ("local");
-      return TRUE;
-    }
-  peer = grpc_call_get_peer (grpc);
-  known = peer != NULL && tl_rpc_address_from_peer (peer, &address);
-  gpr_free (peer);
-  if (!known)
-    return FALSE;
-  caller->address = tl_rpc_address_to_string (&address);
-  caller->source = tl_rpc_address_to_source (&address);
-  der = tl_rpc_call_peer_certificate (grpc);
-  if (der == NULL)
-    {
-      caller->kind = TL_RPC_PEER_STRANGER;
-      return TRUE;
-    }
-  caller->kind = TL_RPC_PEER_DEVICE;
-  caller->fingerprint = tl_fingerprint (g_bytes_get_data (der, NULL), g_bytes_get_size (der));
-  /* Not admitted any more: the record stays empty and tl_rpc_server_check() refuses. */
-  tl_admitted_set_lookup (server->admitted, caller->fingerprint, tl_clock_wall_ms (server->clock), &caller->admission);
-  return TRUE;
-}
-
-/* Registered first and checked after that: a revocation in between finds the call, one before is found by the check. */
-static gboolean
-admit (TlRpcServer *server, TlRpcCall *call, const TlRpcMethod *method, GError **error)
-{
-  const TlRpcPeer *peer = tl_rpc_call_peer (call);
-
-  if (peer->kind != TL_RPC_PEER_LOCAL && !tl_rpc_peers_add_call (server->peers, call))
-    {
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
-                           "too many requests are arriving from this address; wait a moment");
-      return FALSE;
-    }
-  return tl_rpc_server_check (server, peer, method->auth, error);
-}
-
-static void
-on_call (TlRpcCore *core, grpc_call *grpc, const char *path, gpointer owner)
-{
-  TlRpcServer *server = owner;
-  MethodEntry *entry = g_hash_table_lookup (server->methods, path);
-  TlRpcCaller caller = { 0 };
-  g_autoptr (GError) error = NULL;
-  TlRpcCall *call;
-
-  if (!identify (server, core, grpc, &caller))
-    {
-      tl_rpc_caller_clear (&caller);
-      grpc_call_cancel_with_status (grpc, GRPC_STATUS_UNAVAILABLE, "unknown peer", NULL);
-      grpc_call_unref (grpc);
-      return;
-    }
-  call = tl_rpc_call_new (server, grpc, entry != NULL ? entry->method : NULL, entry != NULL ? entry->user_data : NULL,
-                          &caller);
-  if (entry == NULL)
-    g_set_error_literal (&error, TL_ERROR, TL_ERROR_UNSUPPORTED, "this gateway does not know that method");
-  if (entry == NULL || !admit (server, call, entry->method, &error))
-    {
-      tl_rpc_call_begin (call, FALSE);
-      tl_rpc_call_refuse (call, error);
-      return;
-    }
-  tl_rpc_call_begin (call, TRUE);
-}
-
-void
-tl_rpc_server_request_arrived (TlRpcServer *server, TlRpcCall *call)
-{
-  tl_rpc_peers_request_arrived (server->peers, call);
-}
-
-void
-tl_rpc_server_call_ended (TlRpcServer *server, TlRpcCall *call)
-{
-  tl_rpc_peers_remove_call (server->peers, call);
 }

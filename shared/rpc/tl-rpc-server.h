@@ -35,8 +35,8 @@ void tl_rpc_server_unref (TlRpcServer *server);
 
 /* methods: borrowed for ever (static tables). Before start. */
 void tl_rpc_server_add_methods (TlRpcServer *server, const TlRpcMethod *methods, guint n, gpointer user_data);
-/* "0.0.0.0:7444", "[::]:7444", port 0 = any; *port (may be NULL) gets the one bound. TL_ERROR_IN_USE when taken. Before
- * start. */
+/* "0.0.0.0:7444", "[::]:7444", port 0 = any; *port (may be NULL) gets the one bound. TL_ERROR_IN_USE when taken. gRPC
+ * makes both wildcards one dual-stack socket: "0.0.0.0" serves IPv6 too. Before start. */
 gboolean tl_rpc_server_listen_tls (TlRpcServer *server, const char *address, TlRpcIdentity *identity, guint16 *port,
                                    GError **error);
 /* Own bind/accept (notes): mode of the socket file, group may be NULL; a live socket of another process is

@@ -8,8 +8,8 @@
 #include "rpc/tl-rpc-client-private.h"
 
 /*
- * A call of the client. Like TlRpcCall: gRPC's objects under the lock, one send under way, one message read at a time and the next
- * one after the owner has had it. `closed` comes after gRPC's status and after every batch came back.
+ * A call of the client. Like TlRpcCall: gRPC's objects under the lock, one send under way, one message read at a time
+ * and the next one after the owner has had it. `closed` comes after gRPC's status and after every batch came back.
  */
 struct _TlRpcStream
 {
@@ -34,9 +34,10 @@ struct _TlRpcStream
   grpc_byte_buffer *sending_buffer;
   gboolean sending;
   gboolean headers_sent;
-  gboolean half_closing; /* wanted */
-  gboolean half_closed;  /* sent */
-  gboolean cancelled;    /* by our owner */
+  gboolean on_connection; /* a batch went out */
+  gboolean half_closing;  /* wanted */
+  gboolean half_closed;   /* sent */
+  gboolean cancelled;     /* by our owner */
   gboolean status_known;
   grpc_status_code own_status; /* why we ended it, GRPC_STATUS_OK = we did not */
   char *own_message;
@@ -163,7 +164,7 @@ make_error (TlRpcStream *stream)
   if (stream->unpack_error != NULL)
     return g_steal_pointer (&stream->unpack_error);
   if (stream->own_status != GRPC_STATUS_OK)
-    tl_error_set_from_grpc (&error, (int) stream->own_status, NULL, stream->own_message);
+    tl_error_set_from_grpc (&error, (int)stream->own_status, NULL, stream->own_message);
   else if (stream->status != GRPC_STATUS_OK)
     tl_rpc_client_explain (stream->client, stream->status, reason, message, stream->leaf != NULL, &error);
   return error;
@@ -227,6 +228,7 @@ on_sent (TlRpcTag *tag, gboolean ok)
 
   pthread_mutex_lock (&stream->lock);
   stream->sending = FALSE;
+  stream->on_connection = stream->on_connection || ok;
   g_clear_pointer (&stream->sending_buffer, grpc_byte_buffer_destroy);
   if (ok)
     start_send (stream);
@@ -342,7 +344,7 @@ tl_rpc_stream_start (TlRpcClient *client, const char *path, const ProtobufCMessa
   stream->response = response;
   stream->sink = *sink;
   stream->owner = owner;
-  stream->deadline_us = deadline_ms != 0 ? g_get_monotonic_time () + (gint64) deadline_ms * 1000 : 0;
+  stream->deadline_us = deadline_ms != 0 ? g_get_monotonic_time () + (gint64)deadline_ms * 1000 : 0;
   stream->details = grpc_empty_slice ();
   grpc_metadata_array_init (&stream->headers);
   grpc_metadata_array_init (&stream->trailers);
@@ -355,8 +357,8 @@ tl_rpc_stream_start (TlRpcClient *client, const char *path, const ProtobufCMessa
       tl_rpc_stream_send (stream, request);
       stream->half_closing = TRUE;
     }
-  stream->connect_timer = tl_rpc_loop_add_timeout (stream->loop, tl_rpc_client_connect_timeout (client),
-                                                   on_connect_timeout, stream);
+  stream->connect_timer
+      = tl_rpc_loop_add_timeout (stream->loop, tl_rpc_client_connect_timeout (client), on_connect_timeout, stream);
   tl_rpc_client_add (client, stream);
   return stream;
 }
@@ -422,8 +424,8 @@ tl_rpc_stream_open (TlRpcStream *stream, grpc_channel *channel, const GError *er
   tl_rpc_loop_hold (stream->loop);
   method = grpc_slice_from_copied_string (stream->path);
   pthread_mutex_lock (&stream->lock);
-  stream->grpc = grpc_channel_create_call (channel, NULL, GRPC_PROPAGATE_DEFAULTS, tl_rpc_loop_cq (stream->loop), method,
-                                           NULL, deadline (stream), NULL);
+  stream->grpc = grpc_channel_create_call (channel, NULL, GRPC_PROPAGATE_DEFAULTS, tl_rpc_loop_cq (stream->loop),
+                                           method, NULL, deadline (stream), NULL);
   start (stream, &status, 1, &stream->status_tag);
   start_send (stream);
   start (stream, &headers, 1, &stream->headers_tag);
@@ -442,9 +444,14 @@ on_connect_timeout (gpointer user_data)
   TlRpcStream *stream = user_data;
   g_autofree char *message = NULL;
   g_autoptr (GError) error = NULL;
+  gboolean connected;
 
   clear_timer (stream);
-  if (tl_rpc_client_is_connected (stream->client))
+  pthread_mutex_lock (&stream->lock);
+  connected = stream->on_connection;
+  pthread_mutex_unlock (&stream->lock);
+  /* The channel may have moved on from a connection that still carries this call. */
+  if (connected || tl_rpc_client_is_connected (stream->client))
     return G_SOURCE_REMOVE;
   message = g_strdup_printf ("the gateway could not be reached within %u s",
                              (tl_rpc_client_connect_timeout (stream->client) + 999) / 1000);

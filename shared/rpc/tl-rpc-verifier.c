@@ -39,7 +39,8 @@ typedef struct
   TlClock *clock;
 } ServerVerifier;
 
-/* EKU and SAN once more, against what was recorded: gRPC checked the chain only, and not even that on resumed sessions. */
+/* EKU and SAN once more, against what was recorded: gRPC checked the chain only, and not even that on resumed sessions.
+ */
 static gboolean
 fits_admission (GBytes *der, const TlAdmission *admission)
 {
@@ -48,14 +49,12 @@ fits_admission (GBytes *der, const TlAdmission *admission)
 
   return leaf != NULL && (X509_get_extension_flags (leaf) & EXFLAG_XKUSAGE) != 0
          && (X509_get_extended_key_usage (leaf) & XKU_SSL_CLIENT) != 0
-         && tl_certificate_get_device (leaf, NULL, &device_id, NULL)
-         && strcmp (device_id, admission->device_id) == 0;
+         && tl_certificate_get_device (leaf, NULL, &device_id, NULL) && strcmp (device_id, admission->device_id) == 0;
 }
 
 static int
-verify_device (void *user_data, Request *request,
-               grpc_tls_on_custom_verification_check_done_cb callback G_GNUC_UNUSED, void *argument G_GNUC_UNUSED,
-               grpc_status_code *status, char **details)
+verify_device (void *user_data, Request *request, grpc_tls_on_custom_verification_check_done_cb callback G_GNUC_UNUSED,
+               void *argument G_GNUC_UNUSED, grpc_status_code *status, char **details)
 {
   ServerVerifier *verifier = user_data;
   const char *pem = request->peer_info.peer_cert;
@@ -275,11 +274,10 @@ typedef struct
 } ClientVerifier;
 
 static int
-verify_gateway (void *user_data, Request *request,
-                grpc_tls_on_custom_verification_check_done_cb callback G_GNUC_UNUSED, void *argument G_GNUC_UNUSED,
-                grpc_status_code *status, char **details)
+verify_gateway (void *user_data, Request *request, grpc_tls_on_custom_verification_check_done_cb callback G_GNUC_UNUSED,
+                void *argument G_GNUC_UNUSED, grpc_status_code *status, char **details)
 {
-  TlRpcTrust *trust = ((ClientVerifier *) user_data)->trust;
+  TlRpcTrust *trust = ((ClientVerifier *)user_data)->trust;
   g_autoptr (GError) error = NULL;
 
   pthread_mutex_lock (&trust->lock);

@@ -156,7 +156,7 @@ on_hold (TlRpcCall *call, const ProtobufCMessage *message G_GNUC_UNUSED, gpointe
 static void
 on_count (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
-  guint64 n = g_ascii_strtoull (((const Text *) message)->service, NULL, 10);
+  guint64 n = g_ascii_strtoull (((const Text *)message)->service, NULL, 10);
 
   note (user_data, call);
   for (guint64 i = 0; i < n; i++)
@@ -213,10 +213,10 @@ on_cancelled (TlRpcCall *call, gpointer user_data)
   g_ptr_array_remove (fixture->held, call);
 }
 
-#define ROW(p, k, a, max, message, half_close)                                                                        \
-  {                                                                                                                   \
-    .path = p, .kind = k, .auth = a, .request = TEXT_DESCRIPTOR, .response = TEXT_DESCRIPTOR, .max_request = max,     \
-    .on_message = message, .on_half_close = half_close, .on_cancelled = on_cancelled                                  \
+#define ROW(p, k, a, max, message, half_close)                                                                         \
+  {                                                                                                                    \
+    .path = p, .kind = k, .auth = a, .request = TEXT_DESCRIPTOR, .response = TEXT_DESCRIPTOR, .max_request = max,      \
+    .on_message = message, .on_half_close = half_close, .on_cancelled = on_cancelled                                   \
   }
 
 static const TlRpcMethod methods[] = {
@@ -242,7 +242,7 @@ fixture_new_idle (const TlRpcServerOptions *options)
 
   fixture->gateway = gateway_new ();
   fixture->admitted = tl_admitted_set_new ();
-  fixture->held = g_ptr_array_new_with_free_func ((GDestroyNotify) tl_rpc_call_unref);
+  fixture->held = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   fixture->loop = tl_rpc_loop_new (NULL);
   all.admitted = fixture->admitted;
   all.clock = fixture->gateway->clock;
@@ -355,8 +355,8 @@ call_text (TlRpcClient *client, const char *path, const char *text, GError **err
   Text *answer;
   char *copy;
 
-  request.service = (char *) text;
-  answer = (Text *) tl_rpc_client_call_sync (client, path, &request.base, TEXT_DESCRIPTOR, TEST_WAIT_MS, error);
+  request.service = (char *)text;
+  answer = (Text *)tl_rpc_client_call_sync (client, path, &request.base, TEXT_DESCRIPTOR, TEST_WAIT_MS, error);
   if (answer == NULL)
     return NULL;
   copy = g_strdup (answer->service);
@@ -381,7 +381,7 @@ assert_call_fails (TlRpcClient *client, const char *path, TlErrorCode code)
   g_autofree char *answer = call_text (client, path, "hello", &error);
 
   g_assert_null (answer);
-  g_assert_error (error, TL_ERROR, (int) code);
+  g_assert_error (error, TL_ERROR, (int)code);
 }
 
 static void
@@ -392,7 +392,7 @@ on_listener_message (TlRpcStream *stream G_GNUC_UNUSED, const ProtobufCMessage *
   g_assert_cmpuint (listener->closed, ==, 0);
   listener->messages++;
   g_free (listener->last);
-  listener->last = g_strdup (((const Text *) message)->service);
+  listener->last = g_strdup (((const Text *)message)->service);
 }
 
 static void
@@ -411,7 +411,7 @@ listener_new (TlRpcClient *client, const char *path, const char *text, guint dea
   Listener *listener = g_new0 (Listener, 1);
   Text request = TEXT_INIT;
 
-  request.service = (char *) text;
+  request.service = (char *)text;
   listener->stream = tl_rpc_client_stream (client, path, text != NULL ? &request.base : NULL, TEXT_DESCRIPTOR,
                                            deadline_ms, &handlers, listener);
   return listener;
@@ -422,7 +422,7 @@ listener_send (Listener *listener, const char *text)
 {
   Text message = TEXT_INIT;
 
-  message.service = (char *) text;
+  message.service = (char *)text;
   g_assert_true (tl_rpc_stream_send (listener->stream, &message.base));
 }
 

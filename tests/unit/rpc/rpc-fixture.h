@@ -10,13 +10,13 @@
 G_BEGIN_DECLS
 
 /*
- * A gateway's server on loopback with test methods, and the people who call it. Requests and answers are HealthCheckRequest
- * messages: one string.
+ * A gateway's server on loopback with test methods, and the people who call it. Requests and answers are
+ * HealthCheckRequest messages: one string.
  */
 #define TEST_WAIT_MS 15000
 
 typedef Grpc__Health__V1__HealthCheckRequest Text;
-#define TEXT_INIT GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT
+#define TEXT_INIT       GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT
 #define TEXT_DESCRIPTOR (&grpc__health__v1__health_check_request__descriptor)
 
 typedef struct
@@ -64,16 +64,16 @@ typedef struct
   guint messages;
   guint half_closes;
   guint cancels;
-  guint finished; /* set data freed */
+  guint finished;  /* set data freed */
   GPtrArray *held; /* TlRpcCall of /test/Hold and /test/Watch */
   TlRpcPeerKind last_kind;
   char *last_actor;
   char *last_source;
 } Fixture;
 
-/* Methods: /test/Echo (anyone), /test/Device, /test/Operator, /test/Local, /test/Known (echo, so guarded), /test/Hold (anyone,
- * answers when told), /test/Count (anyone, server stream: N messages), /test/Watch (device, stream that stays), /test/Talk
- * (device, bidi echo), /test/Small (anyone, 64 bytes). */
+/* Methods: /test/Echo (anyone), /test/Device, /test/Operator, /test/Local, /test/Known (echo, so guarded), /test/Hold
+ * (anyone, answers when told), /test/Count (anyone, server stream: N messages), /test/Watch (device, stream that
+ * stays), /test/Talk (device, bidi echo), /test/Small (anyone, 64 bytes). */
 Fixture *fixture_new (const TlRpcServerOptions *options);
 /* As above, but not started and not listening. */
 Fixture *fixture_new_idle (const TlRpcServerOptions *options);
@@ -84,18 +84,18 @@ void fixture_stop_server (Fixture *fixture);
 TlRpcClient *fixture_client (Fixture *fixture, Device *device);
 TlRpcClient *fixture_stranger (Fixture *fixture);
 /* Iterates the default context until *condition is not 0; aborts the test after TEST_WAIT_MS. */
-#define wait_until(condition)                                                                                         \
-  G_STMT_START                                                                                                        \
-  {                                                                                                                   \
-    gint64 wait_end = g_get_monotonic_time () + TEST_WAIT_MS * 1000;                                                  \
-    g_autoptr (GSource) wait_tick = test_tick ();                                                                     \
-    while (!(condition))                                                                                              \
-      {                                                                                                               \
-        g_assert_cmpint (g_get_monotonic_time (), <, wait_end);                                                       \
-        g_main_context_iteration (NULL, TRUE);                                                                        \
-      }                                                                                                               \
-    g_source_destroy (wait_tick);                                                                                     \
-  }                                                                                                                   \
+#define wait_until(condition)                                                                                          \
+  G_STMT_START                                                                                                         \
+  {                                                                                                                    \
+    gint64 wait_end = g_get_monotonic_time () + TEST_WAIT_MS * 1000;                                                   \
+    g_autoptr (GSource) wait_tick = test_tick ();                                                                      \
+    while (!(condition))                                                                                               \
+      {                                                                                                                \
+        g_assert_cmpint (g_get_monotonic_time (), <, wait_end);                                                        \
+        g_main_context_iteration (NULL, TRUE);                                                                         \
+      }                                                                                                                \
+    g_source_destroy (wait_tick);                                                                                      \
+  }                                                                                                                    \
   G_STMT_END
 /* Wakes the default context every 20 ms, so that a condition another thread makes true is looked at. */
 GSource *test_tick (void);

@@ -29,8 +29,21 @@ static void
 test_malformed (void)
 {
   static const char *const texts[] = {
-    "", "ipv4:", "ipv4:1.2.3.4", "ipv4:1.2.3.4:", "ipv4:1.2.3.4:65536", "ipv4:1.2.3.4:-1", "ipv4:1.2.3:5", "ipv6:::1:5",
-    "ipv6:[::1:5", "ipv6:[]:5", "unix:/run/x", "fd:7", "ipv6:%5B::1%5D", "ipv6:%ZZ", "ipv4:host:5",
+    "",
+    "ipv4:",
+    "ipv4:1.2.3.4",
+    "ipv4:1.2.3.4:",
+    "ipv4:1.2.3.4:65536",
+    "ipv4:1.2.3.4:-1",
+    "ipv4:1.2.3:5",
+    "ipv6:::1:5",
+    "ipv6:[::1:5",
+    "ipv6:[]:5",
+    "unix:/run/x",
+    "fd:7",
+    "ipv6:%5B::1%5D",
+    "ipv6:%ZZ",
+    "ipv4:host:5",
   };
   TlRpcAddress address;
 
@@ -50,13 +63,13 @@ test_sockaddr (void)
   name.sin6_addr.s6_addr[12] = 127;
   name.sin6_addr.s6_addr[15] = 1;
   v4.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-  g_assert_true (tl_rpc_address_from_sockaddr ((struct sockaddr *) &name, sizeof name, &mapped));
-  g_assert_true (tl_rpc_address_from_sockaddr ((struct sockaddr *) &v4, sizeof v4, &plain));
+  g_assert_true (tl_rpc_address_from_sockaddr ((struct sockaddr *)&name, sizeof name, &mapped));
+  g_assert_true (tl_rpc_address_from_sockaddr ((struct sockaddr *)&v4, sizeof v4, &plain));
   g_assert_true (tl_rpc_address_equal (&mapped, &plain));
   g_assert_true (tl_rpc_address_is_ipv4 (&mapped));
-  g_assert_false (tl_rpc_address_from_sockaddr ((struct sockaddr *) &name, sizeof v4, &mapped));
+  g_assert_false (tl_rpc_address_from_sockaddr ((struct sockaddr *)&name, sizeof v4, &mapped));
   name.sin6_family = AF_UNIX;
-  g_assert_false (tl_rpc_address_from_sockaddr ((struct sockaddr *) &name, sizeof name, &mapped));
+  g_assert_false (tl_rpc_address_from_sockaddr ((struct sockaddr *)&name, sizeof name, &mapped));
 }
 
 int

@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "rpc/tl-rpc-private.h"
+
 /* Shapes of calls, limits, deadlines, cancellation, shutdown. Who may call is test-rpc-admission.c. */
 
-#define MANY 100
+#define MANY     100
 #define ARRIVING 16 /* MAX_ARRIVING_PER_SOURCE of tl-rpc-peers.c */
 
 static void
@@ -241,7 +243,7 @@ test_concurrent (void)
   guint answered = 0;
 
   device_admit (device, fixture->admitted, TL_ROLE_NODE, 0);
-  request.service = (char *) "many";
+  request.service = (char *)"many";
   for (guint i = 0; i < MANY; i++)
     tl_rpc_client_call_async (client, "/test/Known", &request.base, TEXT_DESCRIPTOR, TEST_WAIT_MS, NULL, on_one_of_many,
                               &answered);
@@ -340,12 +342,34 @@ test_graceful_shutdown (void)
   tl_rpc_server_shutdown (fixture->server, TEST_WAIT_MS * 2, on_stopped, &stopped);
   assert_call_fails (client, "/test/Echo", TL_ERROR_UNAVAILABLE);
   g_assert_cmpuint (stopped, ==, 0);
-  answer.service = (char *) "last";
+  answer.service = (char *)"last";
   tl_rpc_call_reply (fixture->held->pdata[0], &answer.base);
   wait_until (listener->closed > 0 && stopped == 1);
   g_assert_no_error (listener->error);
   g_assert_cmpstr (listener->last, ==, "last");
   g_assert_cmpuint (fixture->cancels, ==, 0);
+}
+
+/* The channel is not connected any more when its time to connect is over; the call that it carries goes on. */
+static void
+test_connect_timer_spares_calls (void)
+{
+  g_autoptr (Fixture) fixture = fixture_new (NULL);
+  const char *addresses[] = { fixture->address, NULL };
+  TlRpcClientOptions options
+      = { .addresses = addresses, .bundle = fixture->gateway->bundle, .connect_timeout_ms = 1000 };
+  g_autoptr (TlRpcClient) client = tl_rpc_client_new (fixture->loop, &options, NULL);
+  g_autoptr (Listener) listener = listener_new (client, "/test/Hold", "x", 0);
+  gint64 start_us = g_get_monotonic_time ();
+  Text answer = TEXT_INIT;
+
+  wait_until (fixture->held->len == 1);
+  tl_rpc_server_shutdown (fixture->server, TEST_WAIT_MS * 2, NULL, NULL);
+  wait_until (g_get_monotonic_time () - start_us > G_USEC_PER_SEC * 3 / 2);
+  g_assert_cmpuint (listener->closed, ==, 0);
+  tl_rpc_call_reply (fixture->held->pdata[0], &answer.base);
+  wait_until (listener->closed > 0);
+  g_assert_no_error (listener->error);
 }
 
 static void
@@ -355,10 +379,13 @@ test_shutdown_after_grace (void)
   g_autoptr (TlRpcClient) client = fixture_stranger (fixture);
   g_autoptr (Listener) listener = listener_new (client, "/test/Hold", "x", 0);
   guint stopped = 0;
+  gint64 before_us;
 
   wait_until (fixture->held->len == 1);
   tl_rpc_server_shutdown (fixture->server, 200, on_stopped, &stopped);
+  before_us = g_get_monotonic_time ();
   wait_until (listener->closed > 0 && stopped == 1);
+  g_assert_cmpint (g_get_monotonic_time () - before_us, <, 3 * G_USEC_PER_SEC);
   g_assert_nonnull (listener->error);
   g_assert_cmpuint (fixture->cancels, ==, 1);
 }
@@ -403,7 +430,7 @@ test_loop_ends_with_calls (void)
 static void
 on_health (TlRpcStream *stream G_GNUC_UNUSED, const ProtobufCMessage *message, gpointer user_data)
 {
-  g_array_append_val ((GArray *) user_data, ((const Grpc__Health__V1__HealthCheckResponse *) message)->status);
+  g_array_append_val ((GArray *)user_data, ((const Grpc__Health__V1__HealthCheckResponse *)message)->status);
 }
 
 static void
@@ -411,7 +438,7 @@ on_health_closed (TlRpcStream *stream G_GNUC_UNUSED, const GError *error G_GNUC_
 {
   int end = -1;
 
-  g_array_append_val ((GArray *) user_data, end);
+  g_array_append_val ((GArray *)user_data, end);
 }
 
 static int
@@ -421,13 +448,13 @@ health_check (TlRpcClient *client, const char *service, GError **error)
   Grpc__Health__V1__HealthCheckResponse *response;
   int status;
 
-  request.service = (char *) service;
-  response = (Grpc__Health__V1__HealthCheckResponse *) tl_rpc_client_call_sync (
-      client, "/grpc.health.v1.Health/Check", &request.base, &grpc__health__v1__health_check_response__descriptor,
-      TEST_WAIT_MS, error);
+  request.service = (char *)service;
+  response = (Grpc__Health__V1__HealthCheckResponse *)
+      tl_rpc_client_call_sync (client, "/grpc.health.v1.Health/Check", &request.base,
+                               &grpc__health__v1__health_check_response__descriptor, TEST_WAIT_MS, error);
   if (response == NULL)
     return -1;
-  status = (int) response->status;
+  status = (int)response->status;
   protobuf_c_message_free_unpacked (&response->base, NULL);
   return status;
 }
@@ -477,6 +504,22 @@ test_health (void)
   fixture_stop_server (fixture);
 }
 
+static void
+test_clean (void)
+{
+  g_autofree char *plain = tl_rpc_message_clean ("größer\n\x1b[31m\x7f\xc2\x85");
+  g_autofree char *broken = tl_rpc_message_clean ("a\xff"
+                                                  "b");
+  g_autofree char *text = g_strnfill (2000, 'x');
+  g_autofree char *cut = NULL;
+
+  g_assert_cmpstr (plain, ==, "größer  [31m  ");
+  g_assert_true (g_utf8_validate (broken, -1, NULL));
+  memcpy (text + TL_RPC_MAX_STATUS_MESSAGE - 1, "ß", 2); /* across the limit */
+  cut = tl_rpc_message_clean (text);
+  g_assert_cmpuint (strlen (cut), ==, TL_RPC_MAX_STATUS_MESSAGE - 1);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -497,9 +540,11 @@ main (int argc, char *argv[])
   g_test_add_func ("/rpc/call/arriving-limit", test_arriving_limit);
   g_test_add_func ("/rpc/call/slow-reader", test_slow_reader);
   g_test_add_func ("/rpc/call/graceful-shutdown", test_graceful_shutdown);
+  g_test_add_func ("/rpc/call/connect-timer-spares-calls", test_connect_timer_spares_calls);
   g_test_add_func ("/rpc/call/shutdown-after-grace", test_shutdown_after_grace);
   g_test_add_func ("/rpc/call/abandoned", test_abandoned);
   g_test_add_func ("/rpc/call/loop-ends-with-calls", test_loop_ends_with_calls);
   g_test_add_func ("/rpc/call/health", test_health);
+  g_test_add_func ("/rpc/call/clean", test_clean);
   return g_test_run ();
 }

@@ -2,9 +2,14 @@
 #include "rpc-fixture.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 
 #include "crypto/tl-hash.h"
 
@@ -31,8 +36,8 @@ unused_port (void)
   int fd = socket (AF_INET, SOCK_STREAM, 0);
 
   name.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-  g_assert_cmpint (bind (fd, (struct sockaddr *) &name, sizeof name), ==, 0);
-  g_assert_cmpint (getsockname (fd, (struct sockaddr *) &name, &length), ==, 0);
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+  g_assert_cmpint (getsockname (fd, (struct sockaddr *)&name, &length), ==, 0);
   close (fd);
   return ntohs (name.sin_port);
 }
@@ -213,28 +218,120 @@ test_refused_port (void)
   g_assert_null (strstr (error->message, "handshake"));
 }
 
-/* Somebody accepts and says nothing. */
+static int
+listen_anywhere (char **address)
+{
+  struct sockaddr_in name = { .sin_family = AF_INET };
+  socklen_t length = sizeof name;
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  name.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+  g_assert_cmpint (listen (fd, 4), ==, 0);
+  g_assert_cmpint (getsockname (fd, (struct sockaddr *)&name, &length), ==, 0);
+  *address = g_strdup_printf ("127.0.0.1:%u", ntohs (name.sin_port));
+  return fd;
+}
+
+/* They accept and say nothing: the limit is for all addresses together. */
 static void
 test_connect_timeout (void)
 {
   g_autoptr (Fixture) fixture = fixture_new (NULL);
-  struct sockaddr_in name = { .sin_family = AF_INET };
-  socklen_t length = sizeof name;
-  int fd = socket (AF_INET, SOCK_STREAM, 0);
   TlRpcClientOptions options = { .bundle = fixture->gateway->bundle, .connect_timeout_ms = 500 };
-  g_autofree char *address = NULL;
-  g_autoptr (TlRpcClient) client = NULL;
+  g_autofree char *one = NULL;
+  g_autofree char *two = NULL;
+  int first = listen_anywhere (&one);
+  int second = listen_anywhere (&two);
+  g_autoptr (TlRpcClient) client = client_with (fixture, &options, one, two);
   gint64 before_us = g_get_monotonic_time ();
 
-  name.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-  g_assert_cmpint (bind (fd, (struct sockaddr *) &name, sizeof name), ==, 0);
-  g_assert_cmpint (listen (fd, 4), ==, 0);
-  g_assert_cmpint (getsockname (fd, (struct sockaddr *) &name, &length), ==, 0);
-  address = g_strdup_printf ("127.0.0.1:%u", ntohs (name.sin_port));
-  client = client_with (fixture, &options, address, NULL);
   assert_call_fails (client, "/test/Echo", TL_ERROR_UNAVAILABLE);
-  g_assert_cmpint (g_get_monotonic_time () - before_us, <, 3 * G_USEC_PER_SEC);
+  g_assert_cmpint (g_get_monotonic_time () - before_us, <, 900 * 1000);
+  close (first);
+  close (second);
+}
+
+typedef struct
+{
+  int listener;
+  SSL_CTX *context;
+  gboolean accepted;
+  gboolean saw_certificate;
+} Impostor;
+
+static int
+take_any (int ok G_GNUC_UNUSED, X509_STORE_CTX *store G_GNUC_UNUSED)
+{
+  return 1;
+}
+
+static void *
+impostor_run (void *data)
+{
+  Impostor *impostor = data;
+  int fd = accept (impostor->listener, NULL, NULL);
+  SSL *ssl = SSL_new (impostor->context);
+  X509 *certificate;
+
+  SSL_set_fd (ssl, fd);
+  impostor->accepted = SSL_accept (ssl) == 1;
+  certificate = SSL_get1_peer_certificate (ssl);
+  impostor->saw_certificate = certificate != NULL;
+  X509_free (certificate);
+  SSL_free (ssl);
   close (fd);
+  return NULL;
+}
+
+static int
+choose_h2 (SSL *ssl G_GNUC_UNUSED, const unsigned char **out, unsigned char *out_length, const unsigned char *in,
+           unsigned int in_length, void *data G_GNUC_UNUSED)
+{
+  static const unsigned char h2[] = { 2, 'h', '2' };
+
+  return SSL_select_next_proto ((unsigned char **)out, out_length, h2, sizeof h2, in, in_length)
+                 == OPENSSL_NPN_NEGOTIATED
+             ? SSL_TLSEXT_ERR_OK
+             : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* Who is not our gateway does not learn who we are: the chain is checked before the client's certificate is sent. */
+static void
+test_impostor_learns_nothing (void)
+{
+  g_autoptr (Fixture) fixture = fixture_new (NULL);
+  g_autoptr (Gateway) other = gateway_new ();
+  g_autoptr (Device) device = device_new (fixture->gateway, NULL);
+  TlRpcClientOptions options = { .bundle = fixture->gateway->bundle, .identity = device->identity };
+  g_autofree char *address = NULL;
+  g_autofree char *chain = NULL;
+  g_autoptr (TlSecret) key_pem = NULL;
+  g_autoptr (X509) leaf = NULL;
+  g_autoptr (EVP_PKEY) key = NULL;
+  g_autoptr (TlRpcClient) client = NULL;
+  Impostor impostor = { .listener = listen_anywhere (&address), .context = SSL_CTX_new (TLS_server_method ()) };
+  pthread_t thread;
+  BIO *bio;
+
+  gateway_server_pem (other, &chain, &key_pem, NULL);
+  bio = BIO_new_mem_buf (tl_secret_data (key_pem), (int)tl_secret_length (key_pem));
+  key = PEM_read_bio_PrivateKey (bio, NULL, NULL, NULL);
+  BIO_free (bio);
+  leaf = tl_certificate_from_pem (chain, -1, NULL);
+  SSL_CTX_use_certificate (impostor.context, leaf);
+  SSL_CTX_use_PrivateKey (impostor.context, key);
+  SSL_CTX_set_verify (impostor.context, SSL_VERIFY_PEER, take_any);
+  SSL_CTX_set_alpn_select_cb (impostor.context, choose_h2, NULL);
+  g_assert_cmpint (pthread_create (&thread, NULL, impostor_run, &impostor), ==, 0);
+
+  client = client_with (fixture, &options, address, NULL);
+  assert_call_fails (client, "/test/Echo", TL_ERROR_WRONG_CA);
+  pthread_join (thread, NULL);
+  g_assert_false (impostor.saw_certificate);
+  g_assert_false (impostor.accepted);
+  SSL_CTX_free (impostor.context);
+  close (impostor.listener);
 }
 
 static void
@@ -344,6 +441,7 @@ test_bad_options (void)
 int
 main (int argc, char *argv[])
 {
+  signal (SIGPIPE, SIG_IGN); /* the impostor's */
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/rpc/client/first-contact", test_first_contact);
   g_test_add_func ("/rpc/client/pinned-ca", test_pinned_ca);
@@ -351,6 +449,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/rpc/client/first-contact-reconnects", test_first_contact_reconnects);
   g_test_add_func ("/rpc/client/wrong-gateway", test_wrong_gateway);
   g_test_add_func ("/rpc/client/verifier-has-the-last-word", test_verifier_has_the_last_word);
+  g_test_add_func ("/rpc/client/impostor-learns-nothing", test_impostor_learns_nothing);
   g_test_add_func ("/rpc/client/expired-server-leaf", test_expired_server_leaf);
   g_test_add_func ("/rpc/client/refused-port", test_refused_port);
   g_test_add_func ("/rpc/client/connect-timeout", test_connect_timeout);

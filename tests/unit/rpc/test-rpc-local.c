@@ -63,7 +63,7 @@ static void
 test_actor (void)
 {
   Local local = local_new (0600);
-  g_autofree char *actor = g_strdup_printf ("uid:%u", (guint) getuid ());
+  g_autofree char *actor = g_strdup_printf ("uid:%u", (guint)getuid ());
   TlRpcClient *client = local_client (local.fixture->loop, local.path);
   Listener *listener;
   struct stat status;
@@ -93,7 +93,7 @@ on_child (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GError) error = NULL;
 
-  *(int *) user_data = g_subprocess_wait_check_finish (G_SUBPROCESS (source), result, &error) ? 1 : -1;
+  *(int *)user_data = g_subprocess_wait_check_finish (G_SUBPROCESS (source), result, &error) ? 1 : -1;
   g_assert_no_error (error);
 }
 
@@ -105,7 +105,7 @@ test_two_users (void)
   TlRpcClient *client;
   g_autoptr (GSubprocess) child = NULL;
   g_autoptr (GError) error = NULL;
-  g_autofree char *mine = g_strdup_printf ("uid:%u", (guint) getuid ());
+  g_autofree char *mine = g_strdup_printf ("uid:%u", (guint)getuid ());
   g_autofree char *theirs = g_strdup_printf ("uid:%u", NOBODY);
   g_autofree char *reuid = g_strdup_printf ("--reuid=%u", NOBODY);
   g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
@@ -157,7 +157,7 @@ leave_dead_socket (const char *path)
   int fd = socket (AF_UNIX, SOCK_STREAM, 0);
 
   g_strlcpy (name.sun_path, path, sizeof name.sun_path);
-  g_assert_cmpint (bind (fd, (struct sockaddr *) &name, sizeof name), ==, 0);
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&name, sizeof name), ==, 0);
   g_assert_cmpint (listen (fd, 1), ==, 0);
   close (fd);
 }

@@ -21,8 +21,8 @@ knock (Fixture *fixture, guint host)
 
   from.sin_addr.s_addr = htonl (0x7f000000u | host);
   to.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-  g_assert_cmpint (bind (fd, (struct sockaddr *) &from, sizeof from), ==, 0);
-  g_assert_cmpint (connect (fd, (struct sockaddr *) &to, sizeof to), ==, 0);
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&from, sizeof from), ==, 0);
+  g_assert_cmpint (connect (fd, (struct sockaddr *)&to, sizeof to), ==, 0);
   return fd;
 }
 
