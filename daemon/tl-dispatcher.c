@@ -322,3 +322,21 @@ tl_dispatcher_requests_failed (TlDispatcher *self, GPtrArray *records)
       g_hash_table_remove (self->open, record->request_id);
     }
 }
+
+void
+tl_dispatcher_close_all (TlDispatcher *self)
+{
+  g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE,
+                                                  "the gateway is stopping; the request goes on when it is back");
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, self->open);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      TlOpenRequest *request = value;
+      for (guint i = 0; i < request->calls->len; i++)
+        tl_rpc_call_finish (g_ptr_array_index (request->calls, i), error);
+      g_ptr_array_set_size (request->calls, 0);
+    }
+}

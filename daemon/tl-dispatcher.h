@@ -36,6 +36,9 @@ void tl_dispatcher_execute (TlDispatcher *dispatcher, TlRpcCall *call, const cha
 /* The caller went away: the request goes on. */
 void tl_dispatcher_execute_cancelled (TlDispatcher *dispatcher, TlRpcCall *call);
 
+/* The gateway stops: callers are told; requests stay open in the store. */
+void tl_dispatcher_close_all (TlDispatcher *dispatcher);
+
 /* From the node's stream. */
 void tl_dispatcher_event_sent (TlDispatcher *dispatcher, const char *device_id, const TlEventRecord *event);
 void tl_dispatcher_node_event (TlDispatcher *dispatcher, const char *device_id, const char *type, const char *data);

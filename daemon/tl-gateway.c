@@ -233,6 +233,11 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
 
   g_clear_handle_id (&self->tick_source, g_source_remove);
   tl_rpc_health_set_serving (self->health, FALSE);
+  /* Streams would last for the whole grace; what is left to end by itself is unary. Requests under way stay open in the
+   * store and are answered after the next start. */
+  tl_node_registry_close_all (self->registry);
+  tl_pairing_service_close_all (self->pairing);
+  tl_dispatcher_close_all (self->dispatcher);
   tl_rpc_server_shutdown (self->server, grace_ms, on_server_down, &down);
   while (!down)
     g_main_context_iteration (NULL, TRUE);

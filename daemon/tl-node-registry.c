@@ -455,6 +455,23 @@ tl_node_registry_device_revoked (TlNodeRegistry *self, const char *device_id)
 }
 
 void
+tl_node_registry_close_all (TlNodeRegistry *self)
+{
+  g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway is stopping");
+  g_autoptr (GPtrArray) nodes = tl_node_registry_list (self);
+
+  for (guint i = 0; i < nodes->len; i++)
+    {
+      TlNode *node = g_ptr_array_index (nodes, i);
+      if (node->stream != NULL)
+        sink_close (node, error);
+    }
+  for (guint i = 0; i < self->watchers->len; i++)
+    tl_rpc_call_finish (g_ptr_array_index (self->watchers, i), error);
+  g_ptr_array_set_size (self->watchers, 0);
+}
+
+void
 tl_node_registry_push (TlNodeRegistry *self, const char *device_id, const TlEventRecord *event)
 {
   TlNode *node = g_hash_table_lookup (self->nodes, device_id);

@@ -56,6 +56,8 @@ TlNode *tl_node_registry_registered (TlNodeRegistry *registry, const char *devic
 /* A stream opened; the one before it ends (the newest wins). */
 void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlRpcCall *call);
 void tl_node_registry_detach (TlNodeRegistry *registry, TlNode *node);
+/* The gateway stops: every stream ends, so that nodes try again instead of waiting for our grace. */
+void tl_node_registry_close_all (TlNodeRegistry *registry);
 /* A committed event: pushed when the node is connected. */
 void tl_node_registry_push (TlNodeRegistry *registry, const char *device_id, const TlEventRecord *event);
 

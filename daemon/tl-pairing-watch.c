@@ -248,6 +248,22 @@ tl_pairing_service_unwatch (TlPairingService *self, TlRpcCall *call)
   g_ptr_array_remove (self->operators, call);
 }
 
+void
+tl_pairing_service_close_all (TlPairingService *self)
+{
+  g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway is stopping");
+  GHashTableIter iter;
+  gpointer watch;
+
+  g_hash_table_iter_init (&iter, self->waiting);
+  while (g_hash_table_iter_next (&iter, NULL, &watch))
+    tl_rpc_call_finish (((TlDeviceWatch *)watch)->call, error);
+  g_hash_table_remove_all (self->waiting);
+  for (guint i = 0; i < self->operators->len; i++)
+    tl_rpc_call_finish (g_ptr_array_index (self->operators, i), error);
+  g_ptr_array_set_size (self->operators, 0);
+}
+
 /* ---- WatchPairing ---- */
 
 typedef struct

@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "base/tl-error.h"
-#include "crypto/tl-hash.h"
-#include "crypto/tl-keys.h"
+#include "identity/tl-receipt.h"
 
 static gboolean
 bad (const char *what, GError **error)
@@ -14,52 +13,35 @@ bad (const char *what, GError **error)
   return FALSE;
 }
 
-static gboolean
-is_one_of (const char *text, const char *const *allowed)
+/* The receipt as the gateway knows the request: what the device claims of input, requester and expiry is not read at
+ * all. */
+static TlReceipt *
+rebuild (const Twinlatch__V1__Receipt *message, const TlCapabilityRecord *request)
 {
-  return g_strv_contains (allowed, text);
-}
+  TlReceipt *receipt = g_new0 (TlReceipt, 1);
 
-static TlTranscript *
-receipt_transcript (const Twinlatch__V1__Receipt *receipt, const TlCapabilityRecord *request, const char *gateway_id)
-{
-  TlTranscript *transcript = tl_transcript_new ("receipt");
-  guint8 digest[TL_SHA256_LENGTH];
-
-  tl_sha256 (request->input, strlen (request->input), digest);
-  tl_transcript_add_string (transcript, gateway_id);
-  tl_transcript_add_string (transcript, request->device_id);
-  tl_transcript_add_string (transcript, request->request_id);
-  tl_transcript_add_string (transcript, request->capability);
-  tl_transcript_add (transcript, digest, sizeof digest);
-  tl_transcript_add_string (transcript, request->requested_by);
-  tl_transcript_add_u64 (transcript, (guint64)request->expires_at);
-  tl_transcript_add_string (transcript, receipt->decision);
-  tl_transcript_add_string (transcript, receipt->by);
-  tl_transcript_add_u64 (transcript, (guint64)receipt->time_unix_ms);
-  return transcript;
+  receipt->allowed = g_str_equal (message->decision, "allowed");
+  receipt->by = g_strdup (message->by);
+  receipt->time_ms = message->time_unix_ms;
+  receipt->requested_by = g_strdup (request->requested_by);
+  receipt->expires_at_ms = request->expires_at;
+  tl_sha256 (request->input, strlen (request->input), receipt->input_sha256);
+  memcpy (receipt->signature, message->signature.data, sizeof receipt->signature);
+  return receipt;
 }
 
 static gboolean
-check_result_signature (const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlTranscript *receipt,
-                        const guint8 identity_public[32])
+check_result (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const TlReceipt *receipt,
+              const TlReceiptSubject *subject, const guint8 identity_public[32])
 {
-  g_autoptr (TlTranscript) transcript = tl_transcript_new ("result");
-  guint8 receipt_digest[TL_SHA256_LENGTH], output_digest[TL_SHA256_LENGTH];
-  const guint8 *message;
-  gsize length;
+  guint8 receipt_hash[TL_SHA256_LENGTH], output_hash[TL_SHA256_LENGTH];
 
-  tl_transcript_hash (receipt, receipt_digest);
-  tl_sha256 (result->output, strlen (result->output), output_digest);
-  if (result->output_sha256.len != TL_SHA256_LENGTH
-      || memcmp (result->output_sha256.data, output_digest, TL_SHA256_LENGTH) != 0)
-    return FALSE;
-  tl_transcript_add_string (transcript, result->request_id);
-  tl_transcript_add (transcript, receipt_digest, sizeof receipt_digest);
-  tl_transcript_add (transcript, output_digest, sizeof output_digest);
-  message = tl_transcript_data (transcript, &length);
-  return tl_ed25519_verify (identity_public, TL_ED25519_PUBLIC_LENGTH, message, length, result->result_signature.data,
-                            result->result_signature.len);
+  tl_sha256 (result->output, strlen (result->output), output_hash);
+  tl_receipt_hash (receipt, subject, receipt_hash);
+  return result->output_sha256.len == TL_SHA256_LENGTH && result->result_signature.len == TL_SIGNATURE_LENGTH
+         && memcmp (result->output_sha256.data, output_hash, TL_SHA256_LENGTH) == 0
+         && tl_result_verify (subject->request_id, receipt_hash, output_hash, identity_public,
+                              result->result_signature.data);
 }
 
 gboolean
@@ -68,25 +50,27 @@ tl_receipt_check (const Twinlatch__V1__SubmitCapabilityResultRequest *result, co
 {
   static const char *const decisions[] = { "allowed", "denied", NULL };
   static const char *const deciders[] = { "user", "policy", "timeout", "absent", NULL };
-  const Twinlatch__V1__Receipt *receipt = result->receipt;
-  g_autoptr (TlTranscript) transcript = NULL;
-  const guint8 *message;
-  gsize length;
+  const Twinlatch__V1__Receipt *message = result->receipt;
+  TlReceiptSubject subject = { .gateway_id = gateway_id,
+                               .device_id = request->device_id,
+                               .request_id = request->request_id,
+                               .capability = request->capability };
+  g_autoptr (TlReceipt) receipt = NULL;
 
-  if (receipt == NULL)
+  if (message == NULL)
     return bad ("it carries no receipt", error);
-  if (!g_str_equal (receipt->alg, "ed25519"))
+  if (!g_str_equal (message->alg, TL_RECEIPT_ALG))
     return bad ("its receipt is signed with an unknown algorithm", error);
-  if (!is_one_of (receipt->decision, decisions) || !is_one_of (receipt->by, deciders))
+  if (!g_strv_contains (decisions, message->decision) || !g_strv_contains (deciders, message->by))
     return bad ("its receipt says something unknown", error);
-  if (result->success && !g_str_equal (receipt->decision, "allowed"))
+  if (result->success && !g_str_equal (message->decision, "allowed"))
     return bad ("it succeeded although its receipt says denied", error);
-  transcript = receipt_transcript (receipt, request, gateway_id);
-  message = tl_transcript_data (transcript, &length);
-  if (!tl_ed25519_verify (identity_public, TL_ED25519_PUBLIC_LENGTH, message, length, receipt->signature.data,
-                          receipt->signature.len))
+  if (message->signature.len != TL_SIGNATURE_LENGTH)
+    return bad ("its receipt's signature has the wrong size", error);
+  receipt = rebuild (message, request);
+  if (!tl_receipt_verify (receipt, &subject, identity_public))
     return bad ("its receipt's signature does not verify", error);
-  if (!check_result_signature (result, transcript, identity_public))
+  if (!check_result (result, receipt, &subject, identity_public))
     return bad ("its signature does not verify", error);
   return TRUE;
 }

@@ -24,6 +24,7 @@ typedef struct
   gboolean prints_ready;
   gboolean was_connected;
   gboolean stopping;
+  GError *ended; /* it stopped without being asked: why */
 } Run;
 
 static void
@@ -44,6 +45,12 @@ on_state (TlNodeRuntime *runtime, TlNodeRunState state, const char *detail, gpoi
 
   (void)runtime;
   sd_notifyf (0, "STATUS=%s%s%s", name, detail != NULL ? ": " : "", detail != NULL ? detail : "");
+  if (state == TL_NODE_STOPPED && !run->stopping)
+    {
+      run->ended = g_error_new (TL_ERROR, TL_ERROR_IN_USE, _ ("the node stopped: %s"), detail);
+      g_main_loop_quit (run->loop);
+      return;
+    }
   if (state != TL_NODE_CONNECTED || run->was_connected)
     return;
   run->was_connected = TRUE;
@@ -97,7 +104,10 @@ work (TlCli *cli, TlNodeState *state, TlNodeConfig *config, gboolean prints_read
   g_main_loop_run (loop);
   g_source_remove (sigint);
   g_source_remove (sigterm);
-  return TRUE;
+  if (run.ended == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&run.ended));
+  return FALSE;
 }
 
 static gboolean

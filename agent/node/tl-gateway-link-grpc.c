@@ -417,12 +417,13 @@ on_registered (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GrpcLink) link = user_data;
   g_autoptr (GError) error = NULL;
   ProtobufCMessage *message = tl_rpc_client_call_finish (link->client, result, &error);
-  const char *gateway_id = tl_trust_bundle_gateway_id (tl_device_identity_bundle (link->with.identity));
+  const char *gateway_id;
 
   (void)source;
   link->registration = (Twinlatch__V1__RegisterNodeResponse *)message;
-  if (link->state == LINK_CLOSED)
+  if (link->state == LINK_CLOSED) /* the owner, and all that it lent, may be gone */
     return;
+  gateway_id = tl_trust_bundle_gateway_id (tl_device_identity_bundle (link->with.identity));
   if (message == NULL && tl_error_is (error, TL_ERROR_UNAVAILABLE))
     {
       link->failure = g_steal_pointer (&error);

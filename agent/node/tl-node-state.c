@@ -25,7 +25,18 @@ struct _TlNodeState
 {
   char *directory;
   TlNodeMarker *marker;
+  GPtrArray *retired; /* TlNodeMarker: strings that somebody may still hold */
 };
+
+static TlNodeState *
+state_new (char *directory)
+{
+  TlNodeState *state = g_new0 (TlNodeState, 1);
+
+  state->directory = directory;
+  state->retired = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_node_marker_free);
+  return state;
+}
 
 static char *
 resolve_node_dir (const char *node_dir)
@@ -139,8 +150,7 @@ tl_node_state_open (const char *node_dir, const char *gateway, GError **error)
 
   if (id == NULL)
     return NULL;
-  state = g_new0 (TlNodeState, 1);
-  state->directory = g_build_filename (base, id, NULL);
+  state = state_new (g_build_filename (base, id, NULL));
   state->marker = tl_node_marker_load (state->directory, error);
   if (state->marker == NULL)
     return NULL;
@@ -153,6 +163,7 @@ tl_node_state_free (TlNodeState *state)
   if (state == NULL)
     return;
   tl_node_marker_free (state->marker);
+  g_ptr_array_unref (state->retired);
   g_free (state->directory);
   g_free (state);
 }
@@ -229,8 +240,7 @@ tl_node_state_create (const char *node_dir, TlDeviceIdentity *identity, const ch
       return NULL;
     }
   fill_from_identity (&marker, identity, &fingerprint);
-  state = g_new0 (TlNodeState, 1);
-  state->directory = g_build_filename (base, marker.gateway_id, NULL);
+  state = state_new (g_build_filename (base, marker.gateway_id, NULL));
   cursor = g_build_filename (state->directory, CURSOR_FILE, NULL);
   if (!tl_dir_ensure (state->directory, 0700, error))
     return NULL;
@@ -251,12 +261,14 @@ static gboolean
 replace_marker (TlNodeState *state, const TlNodeMarker *marker, GError **error)
 {
   TlNodeMarker *copy;
+  TlNodeMarker old = *state->marker;
 
   if (!tl_node_marker_save (marker, state->directory, error))
     return FALSE;
   copy = tl_node_marker_copy (marker);
-  tl_node_marker_free (state->marker);
-  state->marker = copy;
+  *state->marker = *copy;
+  *copy = old;
+  g_ptr_array_add (state->retired, copy);
   return TRUE;
 }
 

@@ -18,7 +18,8 @@ G_BEGIN_DECLS
  */
 typedef struct _TlNodeState TlNodeState;
 
-/* What the marker says; borrowed from the state. */
+/* What the marker says; borrowed from the state, which keeps it up to date and every string valid as long as it lives.
+ */
 typedef struct
 {
   const char *gateway_id;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/node/tl-node-host.h"
+#include "agent/node/tl-node-marker.h"
 #include "agent/node/tl-pairing-wire.h"
 #include "agent/node/tl-reconnect.h"
 #include "agent/node/tl-worker-pool.h"
@@ -18,7 +19,7 @@
 #define COMPLETE_WINDOW_MS (5 * 60 * 1000) /* PROTOCOL 3.2: session to Complete */
 #define RETRY_MAX_MS       10000
 #define EXPIRY_GRACE_MS    (60 * 1000) /* clocks differ, and the gateway says `expired` itself */
-#define MAX_ADDRESSES      8
+#define TL_NODE_ADDRESSES_MAX      8
 
 typedef struct _TlPairingClient Client;
 
@@ -199,9 +200,9 @@ merge_addresses (Client *client, const TlPairingWatchAnswer *answer)
 {
   GPtrArray *addresses = g_ptr_array_new_with_free_func (g_free);
 
-  for (guint i = 0; client->addresses[i] != NULL && addresses->len < MAX_ADDRESSES; i++)
+  for (guint i = 0; client->addresses[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
     g_ptr_array_add (addresses, g_strdup (client->addresses[i]));
-  for (guint i = 0; answer->addresses[i] != NULL && addresses->len < MAX_ADDRESSES; i++)
+  for (guint i = 0; answer->addresses[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
     {
       char *address = tl_address_normalise (answer->addresses[i], TL_DEFAULT_PORT, NULL);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "agent/node/tl-receipt.h"
+#include "identity/tl-receipt.h"
 
 G_BEGIN_DECLS
 

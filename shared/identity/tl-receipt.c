@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/node/tl-receipt.h"
+#include "identity/tl-receipt.h"
 
 #include <string.h>
 

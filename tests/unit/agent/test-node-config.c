@@ -23,9 +23,10 @@ static void
 test_full (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (TlNodeConfig) config = load ("[node]\nreconnect-max=5s\n[root docs]\npath=/srv/docs/../pub\n"
-                                          "[policy]\ndefault=deny\n[policy fs.read]\nmode=allow\n[policy echo]\nmode=deny\n",
-                                          &error);
+  g_autoptr (TlNodeConfig) config
+      = load ("[node]\nreconnect-max=5s\n[root docs]\npath=/srv/docs/../pub\n"
+              "[policy]\ndefault=deny\n[policy fs.read]\nmode=allow\n[policy echo]\nmode=deny\n",
+              &error);
   const TlNodeRoot *root;
 
   g_assert_no_error (error);
@@ -59,16 +60,11 @@ test_errors_name_the_line (void)
     const char *text;
     const char *where; /* in the message */
   } cases[] = {
-    { "[node]\nname=a\nnonsense=1\n", "node.conf:3" },
-    { "[nodes]\nname=a\n", "node.conf:1" },
-    { "[node]\nreconnect-max=10ms\n", "node.conf:2" },
-    { "[root docs]\npath=relative/path\n", "node.conf:2" },
-    { "\n[root a/b]\npath=/srv\n", "node.conf:3" },
-    { "[root docs]\n", "[root docs] has no path" },
-    { "[policy]\ndefault=ask\n", "node.conf:2" },
-    { "[policy Fs.Read]\nmode=deny\n", "node.conf:2" },
-    { "[policy fs.]\nmode=deny\n", "node.conf:2" },
-    { "[policy fs.read]\n", "[policy fs.read] has no mode" },
+    { "[node]\nname=a\nnonsense=1\n", "node.conf:3" }, { "[nodes]\nname=a\n", "node.conf:1" },
+    { "[node]\nreconnect-max=10ms\n", "node.conf:2" }, { "[root docs]\npath=relative/path\n", "node.conf:2" },
+    { "\n[root a/b]\npath=/srv\n", "node.conf:3" },    { "[root docs]\n", "[root docs] has no path" },
+    { "[policy]\ndefault=ask\n", "node.conf:2" },      { "[policy Fs.Read]\nmode=deny\n", "node.conf:2" },
+    { "[policy fs.]\nmode=deny\n", "node.conf:2" },    { "[policy fs.read]\n", "[policy fs.read] has no mode" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)

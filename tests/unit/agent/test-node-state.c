@@ -19,7 +19,7 @@ typedef struct
 static void
 set_up (Fixture *f, gconstpointer data)
 {
-  (void) data;
+  (void)data;
   f->directory = tl_fixture_directory ();
   f->ca = tl_fixture_ca (TL_FIXTURE_GATEWAY);
   f->identity = tl_fixture_identity (f->ca, DAY_MS);
@@ -28,7 +28,7 @@ set_up (Fixture *f, gconstpointer data)
 static void
 tear_down (Fixture *f, gconstpointer data)
 {
-  (void) data;
+  (void)data;
   tl_device_identity_free (f->identity);
   tl_certificate_authority_unref (f->ca);
   tl_fixture_remove (f->directory);
@@ -66,7 +66,7 @@ test_create_and_open (Fixture *f, gconstpointer data)
   g_autofree char *text = tl_fixture_read (tl_node_state_directory (opened), "gateway.json");
   struct stat info;
 
-  (void) data;
+  (void)data;
   g_assert_no_error (error);
   g_assert_cmpstr (marker->gateway_id, ==, TL_FIXTURE_GATEWAY);
   g_assert_cmpstr (marker->gateway_name, ==, "Test gateway");
@@ -91,7 +91,7 @@ test_lookup (Fixture *f, gconstpointer data)
   g_autoptr (TlNodeState) found = NULL;
   g_autoptr (GPtrArray) ids = tl_node_state_list (f->directory, NULL);
 
-  (void) data;
+  (void)data;
   g_assert_cmpuint (ids->len, ==, 0);
   g_assert_null (open_state (f, NULL, TL_ERROR_NOT_PAIRED));
   first = tl_fixture_state (f->directory, f->identity, "a:1");
@@ -117,7 +117,7 @@ test_lost_secret (Fixture *f, gconstpointer data)
   g_autofree char *secrets = gateway_path (f, "secrets");
   g_autoptr (GError) error = NULL;
 
-  (void) data;
+  (void)data;
   tl_fixture_remove (secrets);
   g_assert_null (tl_node_state_load_identity (state, &error));
   g_assert_error (error, TL_ERROR, TL_ERROR_NOT_FOUND);
@@ -133,7 +133,7 @@ test_mangled_marker (Fixture *f, gconstpointer data)
   g_autoptr (TlNodeState) state = tl_fixture_state (f->directory, f->identity, "a:1");
   g_autofree char *path = gateway_path (f, "gateway.json");
 
-  (void) data;
+  (void)data;
   for (guint i = 0; i < G_N_ELEMENTS (broken); i++)
     {
       const char *addresses[] = { "a:1", NULL };
@@ -161,7 +161,7 @@ test_newer_marker (Fixture *f, gconstpointer data)
 {
   g_autoptr (TlNodeState) state = tl_fixture_state (f->directory, f->identity, "a:1");
 
-  (void) data;
+  (void)data;
   tl_fixture_write (tl_node_state_directory (state), "gateway.json", "{\"version\": 2}");
   g_assert_null (open_state (f, NULL, TL_ERROR_NEWER_VERSION));
 }
@@ -176,7 +176,7 @@ test_replace (Fixture *f, gconstpointer data)
   g_autoptr (TlDeviceIdentity) loaded = NULL;
   g_autoptr (GError) error = NULL;
 
-  (void) data;
+  (void)data;
   g_assert_null (tl_node_state_create (f->directory, next, "", "d", addresses, 1, FALSE, &error));
   g_assert_error (error, TL_ERROR, TL_ERROR_ALREADY_EXISTS);
   g_clear_error (&error);
@@ -201,7 +201,7 @@ test_interrupted_replace (Fixture *f, gconstpointer data)
   g_autoptr (TlNodeState) again = NULL;
   g_autoptr (GError) error = NULL;
 
-  (void) data;
+  (void)data;
   g_assert_true (tl_node_state_store_identity (state, next, &error));
   again = open_state (f, NULL, -1);
   loaded = tl_node_state_load_identity (again, &error);
@@ -223,7 +223,7 @@ test_cursor_and_addresses (Fixture *f, gconstpointer data)
   g_autofree char *event_id = NULL;
   guint64 seq;
 
-  (void) data;
+  (void)data;
   g_assert_true (tl_node_state_get_cursor (state, &seq, &event_id, &error));
   g_assert_cmpuint (seq, ==, 0);
   g_assert_cmpstr (event_id, ==, "");
@@ -244,7 +244,7 @@ test_forget (Fixture *f, gconstpointer data)
   g_autofree char *folder = g_build_filename (f->directory, TL_FIXTURE_GATEWAY, NULL);
   g_autoptr (GError) error = NULL;
 
-  (void) data;
+  (void)data;
   g_assert_true (tl_node_state_forget (state, &error));
   g_assert_no_error (error);
   g_assert_false (g_file_test (folder, G_FILE_TEST_EXISTS));

@@ -21,7 +21,7 @@ tl_fixture_directory (void)
 static int
 remove_one (const char *path, const struct stat *info, int type, struct FTW *walk)
 {
-  (void) info, (void) type, (void) walk;
+  (void)info, (void)type, (void)walk;
   return remove (path);
 }
 
@@ -98,14 +98,14 @@ tl_fixture_state (const char *directory, TlDeviceIdentity *identity, const char 
 static gboolean
 on_impatient (gpointer data)
 {
-  g_error ("waited too long for: %s", (const char *) data);
+  g_error ("waited too long for: %s", (const char *)data);
   return G_SOURCE_REMOVE;
 }
 
 void
 tl_fixture_wait (gboolean *flag, const char *what)
 {
-  guint timer = g_timeout_add (PATIENCE_MS, on_impatient, (gpointer) what);
+  guint timer = g_timeout_add (PATIENCE_MS, on_impatient, (gpointer)what);
 
   while (!*flag)
     g_main_context_iteration (NULL, TRUE);
@@ -115,7 +115,7 @@ tl_fixture_wait (gboolean *flag, const char *what)
 void
 tl_fixture_wait_count (guint *counter, guint value, const char *what)
 {
-  guint timer = g_timeout_add (PATIENCE_MS, on_impatient, (gpointer) what);
+  guint timer = g_timeout_add (PATIENCE_MS, on_impatient, (gpointer)what);
 
   while (*counter < value)
     g_main_context_iteration (NULL, TRUE);

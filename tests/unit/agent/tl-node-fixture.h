@@ -9,7 +9,7 @@
 G_BEGIN_DECLS
 
 /* What the node's tests share: a folder that goes away, a gateway's CA, a device that is paired with it. */
-#define TL_FIXTURE_GATEWAY "01J00000000000000000000001"
+#define TL_FIXTURE_GATEWAY       "01J00000000000000000000001"
 #define TL_FIXTURE_OTHER_GATEWAY "01J00000000000000000000002"
 
 char *tl_fixture_directory (void);
