@@ -43,8 +43,8 @@ bench_daemon_start (const char *program, const char *directory, TlRpcLoop *loop,
   g_autofree char *state = g_build_filename (directory, "gateway", NULL);
   g_autofree char *file = g_build_filename (directory, "twinlatchd.conf", NULL);
   g_autofree char *socket = g_build_filename (directory, "admin.sock", NULL);
-  const char *const argv[] = { program, "--user",   "--state-dir", state,           "--config",
-                               file,    "--socket", socket,        "--print-ready", NULL };
+  const char *const argv[]
+      = { program, "--user", "--state-dir", state, "--config", file, "--socket", socket, "--print-ready", NULL };
   tl_json_auto ready = NULL;
 
   if (!tl_file_write_atomic (file, config, strlen (config), 0600, error))
@@ -76,9 +76,9 @@ bench_daemon_mint_link (BenchDaemon *daemon, GError **error)
   request.method = TWINLATCH__V1__CODE_METHOD__CODE_METHOD_LINK;
   request.role = TWINLATCH__V1__ROLE__ROLE_NODE;
   request.auto_approve = TRUE;
-  answer = (Twinlatch__V1__MintNodePairingCodeResponse *)tl_rpc_client_call_sync (
-      daemon->admin, "/twinlatch.v1.AdminService/MintNodePairingCode", &request.base,
-      &twinlatch__v1__mint_node_pairing_code_response__descriptor, CALL_MS, error);
+  answer = (Twinlatch__V1__MintNodePairingCodeResponse *)
+      tl_rpc_client_call_sync (daemon->admin, "/twinlatch.v1.AdminService/MintNodePairingCode", &request.base,
+                               &twinlatch__v1__mint_node_pairing_code_response__descriptor, CALL_MS, error);
   if (answer == NULL)
     return NULL;
   link = tl_secret_new_copy (answer->secret, strlen (answer->secret));
@@ -103,6 +103,7 @@ on_checked (GObject *source, GAsyncResult *result, gpointer user_data)
 
   if (answer != NULL)
     protobuf_c_message_free_unpacked (answer, NULL);
+  tl_rpc_client_unref (check->client);
   bench_operation_finish (check->operation, error);
 }
 
@@ -113,7 +114,7 @@ bench_start_check (BenchOperation *operation, guint index, gpointer user_data)
   Check *check = g_new (Check, 1);
 
   check->operation = operation;
-  check->client = user_data;
+  check->client = tl_rpc_client_ref (user_data);
   tl_rpc_client_call_async (check->client, "/grpc.health.v1.Health/Check", &request.base,
                             &grpc__health__v1__health_check_response__descriptor, CALL_MS, NULL, on_checked, check);
 }

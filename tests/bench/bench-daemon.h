@@ -21,7 +21,7 @@ void bench_daemon_stop (BenchDaemon *daemon);
 /* A new link that needs no approval, as text. */
 TlSecret *bench_daemon_mint_link (BenchDaemon *daemon, GError **error);
 
-/* A BenchStartFunc: one health Check. user_data: TlRpcClient. */
+/* A BenchStartFunc: one health Check. user_data: TlRpcClient, held until it is answered. */
 void bench_start_check (BenchOperation *operation, guint index, gpointer user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BenchDaemon, bench_daemon_stop)

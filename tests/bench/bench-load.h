@@ -10,7 +10,7 @@ G_BEGIN_DECLS
  */
 typedef struct _BenchOperation BenchOperation;
 
-/* Starts one; it ends with bench_operation_finish(), never before this function returned. index: 0 .. count - 1. */
+/* Starts one; it ends with bench_operation_finish(). index: 0 .. count - 1. */
 typedef void (*BenchStartFunc) (BenchOperation *operation, guint index, gpointer user_data);
 
 typedef struct

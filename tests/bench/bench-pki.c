@@ -135,9 +135,8 @@ bench_device_client (BenchDevice *device, TlRpcIdentity *rpc_identity, TlRpcLoop
                      GError **error)
 {
   const char *const addresses[] = { address, NULL };
-  TlRpcClientOptions options = { .addresses = addresses,
-                                 .bundle = tl_device_identity_bundle (device->identity),
-                                 .identity = rpc_identity };
+  TlRpcClientOptions options
+      = { .addresses = addresses, .bundle = tl_device_identity_bundle (device->identity), .identity = rpc_identity };
 
   return tl_rpc_client_new (loop, &options, error);
 }
@@ -151,7 +150,8 @@ agree_x25519 (GError **error)
   g_autoptr (TlSecret) private_a = NULL, private_b = NULL, shared_a = NULL, shared_b = NULL;
   guint8 public_a[TL_X25519_LENGTH], public_b[TL_X25519_LENGTH];
 
-  if (!tl_x25519_generate (random, &private_a, public_a, error) || !tl_x25519_generate (random, &private_b, public_b, error))
+  if (!tl_x25519_generate (random, &private_a, public_a, error)
+      || !tl_x25519_generate (random, &private_b, public_b, error))
     return FALSE;
   shared_a = tl_x25519_derive (private_a, public_b, sizeof public_b, error);
   if (shared_a == NULL)
@@ -185,7 +185,8 @@ agree_spake (const TlSecret *token, const TlPairingVerifier *record, const char 
   prover = tl_spake2plus_new_prover (w0, w1, context, "device", "gateway", tl_random_system (), error);
   if (prover == NULL)
     return FALSE;
-  verifier = tl_spake2plus_new_verifier (record->w0, record->point, context, "device", "gateway", tl_random_system (), error);
+  verifier = tl_spake2plus_new_verifier (record->w0, record->point, context, "device", "gateway", tl_random_system (),
+                                         error);
   return verifier != NULL && run_spake (prover, verifier, error);
 }
 

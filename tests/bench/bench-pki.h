@@ -41,8 +41,8 @@ TlRpcClient *bench_device_client (BenchDevice *device, TlRpcIdentity *rpc_identi
                                   const char *address, GError **error);
 
 /*
- * What both sides of one pairing compute, without sockets, store and TLS: the key exchanges, the keys of a new device, its
- * request and the certificate.
+ * What both sides of one pairing compute, without sockets, store and TLS: the key exchanges, the keys of a new device,
+ * its request and the certificate.
  */
 gboolean bench_pki_pairing_crypto (BenchPki *pki, GError **error);
 

@@ -51,8 +51,12 @@ read_ready (BenchProcess *process, GError **error)
       g_autofree char *log = NULL;
 
       g_file_get_contents (process->log, &log, NULL, NULL);
+      if (log != NULL)
+        g_strchomp (log);
       g_set_error (error, TL_ERROR, TL_ERROR_UNAVAILABLE, "%s ended before it was ready: %s", process->name,
-                   local != NULL ? local->message : (log != NULL ? g_strstrip (log) : "it says nothing"));
+                   local != NULL                   ? local->message
+                   : log != NULL && log[0] != '\0' ? log
+                                                   : "it said nothing");
       return NULL;
     }
   return tl_json_parse (line, -1, 0, error);
@@ -147,6 +151,7 @@ bench_process_cpu (BenchProcess *process, double *seconds, GError **error)
   if (rest == NULL)
     return FALSE;
   fields = g_strsplit (rest + 2, " ", 0);
-  *seconds = (g_ascii_strtod (fields[UTIME], NULL) + g_ascii_strtod (fields[STIME], NULL)) / (double)sysconf (_SC_CLK_TCK);
+  *seconds
+      = (g_ascii_strtod (fields[UTIME], NULL) + g_ascii_strtod (fields[STIME], NULL)) / (double)sysconf (_SC_CLK_TCK);
   return TRUE;
 }

@@ -9,8 +9,8 @@ G_BEGIN_DECLS
 /* A child that is killed when this process ends, however it ends. Standard error goes to <directory>/<name>.log. */
 typedef struct _BenchProcess BenchProcess;
 
-/* HOME and XDG_* point into directory, so that nothing of the person's is read or written. *ready gets the JSON line that the program
- * prints when it is. */
+/* HOME and XDG_* point into directory, so that nothing of the person's is read or written. *ready gets the JSON line
+ * that the program prints when it is. */
 BenchProcess *bench_process_start (const char *directory, const char *name, const char *const *argv, json_t **ready,
                                    GError **error);
 /* SIGTERM, waits; complains on standard error when it did not end with 0 or by that signal. */
@@ -19,7 +19,8 @@ void bench_process_stop (BenchProcess *process);
 typedef struct
 {
   double rss_kib;
-  double anonymous_kib; /* RssAnon: what only this process has. smaps_rollup would need ptrace rights (PR_SET_DUMPABLE 0) */
+  double anonymous_kib; /* RssAnon: what only this process has. smaps_rollup would need ptrace rights (PR_SET_DUMPABLE
+                           0) */
 } BenchMemory;
 
 gboolean bench_process_memory (BenchProcess *process, BenchMemory *memory, GError **error);

@@ -5,7 +5,8 @@
 
 G_BEGIN_DECLS
 
-/* TLS 1.3 handshakes, mutual, P-256 all through, between two OpenSSL objects in memory: what a handshake costs at least. */
+/* TLS 1.3 handshakes, mutual, P-256 all through, between two OpenSSL objects in memory: what a handshake costs at
+ * least. */
 typedef struct _BenchTls BenchTls;
 
 typedef struct

@@ -8,8 +8,9 @@
 G_BEGIN_DECLS
 
 /*
- * The benchmarks of the gateway over gRPC. Each prints its figure beside a reference that was measured in the same run, in blocks that
- * alternate with its own, so that a CPU that changes its speed changes both. Nothing here passes or fails by time. Thread: main.
+ * The benchmarks of the gateway over gRPC. Each prints its figure beside a reference that was measured in the same run,
+ * in blocks that alternate with its own, so that a CPU that changes its speed changes both. Nothing here passes or
+ * fails by time. Thread: main.
  */
 typedef struct
 {
@@ -34,7 +35,8 @@ gboolean bench_handshakes (Bench *bench, GError **error);
 gboolean bench_dispatch (Bench *bench, GError **error);
 /* Starts the daemon again, so that its heap holds nothing of the other benchmarks. */
 gboolean bench_memory (Bench *bench, GError **error);
-/* One process's part of the above: a server that does nothing but TLS and one stream a connection. Ends with its parent. */
+/* One process's part of the above: a server that does nothing but TLS and one stream a connection. Ends with its
+ * parent. */
 int bench_bare_server_main (const char *directory);
 
 G_END_DECLS

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/tl-error.h"
+#include "base/tl-json.h"
+#include "bench.h"
+#include "twinlatch/v1/admin.pb-c.h"
+
+#define BLOCKS           20
+#define SEQUENTIAL       2000
+#define SEQUENTIAL_QUICK 300
+#define CONCURRENT       6000
+#define CONCURRENT_QUICK 1000
+#define WARM_UP          200
+#define WARM_UP_QUICK    50
+#define IN_FLIGHT        64
+#define DEADLINE_MS      30000
+#define INPUT_LENGTH     200
+
+typedef Twinlatch__V1__ExecuteCapabilityResponse Answer;
+
+typedef struct
+{
+  TlRpcClient *operator; /* admin socket */
+  TlRpcClient *device;   /* for the bare calls: mutual TLS, as the node's link */
+  const char *device_id;
+  char input[INPUT_LENGTH + 1]; /* a JSON string */
+} Subject;
+
+typedef struct
+{
+  BenchTimes *dispatches, *checks;
+} Times;
+
+/* ---- one dispatch */
+
+typedef struct
+{
+  BenchOperation *operation;
+  TlRpcStream *stream;
+  int state;
+  char *message;
+} Dispatch;
+
+static void
+on_state (TlRpcStream *stream, const ProtobufCMessage *message, gpointer user_data)
+{
+  Dispatch *dispatch = user_data;
+  const Answer *answer = (const Answer *)message;
+
+  dispatch->state = answer->state;
+  if (answer->state < TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_SUCCEEDED)
+    return;
+  bench_operation_stop_clock (dispatch->operation);
+  dispatch->message = g_strdup (answer->error);
+}
+
+static void
+on_closed (TlRpcStream *stream, const GError *error, gpointer user_data)
+{
+  Dispatch *dispatch = user_data;
+  g_autoptr (GError) failed = NULL;
+
+  if (error == NULL && dispatch->state != TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_SUCCEEDED)
+    failed = g_error_new (TL_ERROR, TL_ERROR_CAPABILITY_FAILED, "echo ended in state %d: %s", dispatch->state,
+                          dispatch->message != NULL ? dispatch->message : "no final state");
+  bench_operation_finish (dispatch->operation, error != NULL ? error : failed);
+  tl_rpc_stream_unref (dispatch->stream);
+  g_free (dispatch->message);
+  g_free (dispatch);
+}
+
+static void
+start_dispatch (BenchOperation *operation, guint index, gpointer user_data)
+{
+  static const TlRpcStreamHandlers handlers = { on_state, on_closed };
+  Subject *subject = user_data;
+  Twinlatch__V1__ExecuteCapabilityRequest request = TWINLATCH__V1__EXECUTE_CAPABILITY_REQUEST__INIT;
+  Dispatch *dispatch = g_new0 (Dispatch, 1);
+
+  request.device = (char *)subject->device_id;
+  request.capability = (char *)"echo";
+  request.input = subject->input;
+  dispatch->operation = operation;
+  dispatch->stream = tl_rpc_client_stream (subject->operator, "/twinlatch.v1.AdminService/ExecuteCapability",
+                                           &request.base, &twinlatch__v1__execute_capability_response__descriptor,
+                                           DEADLINE_MS, &handlers, dispatch);
+}
+
+/* ---- blocks of them */
+
+static gboolean
+run_blocks (Subject *subject, guint count, guint in_flight, Times *times, GError **error)
+{
+  for (guint block = 0; block < BLOCKS; block++)
+    if (!bench_load_run (count / BLOCKS, in_flight, start_dispatch, subject, times->dispatches, error)
+        || !bench_load_run (count / BLOCKS, in_flight, bench_start_check, subject->device, times->checks, error))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+report_latency (Bench *bench, const char *name, Times *times, double fraction)
+{
+  const BenchRow row = { .bench = name,
+                         .value = bench_percentile (times->dispatches->samples, fraction),
+                         .unit = "us",
+                         .reference = bench_percentile (times->checks->samples, fraction),
+                         .budget = NAN, /* DESIGN's is for QUIC nodes */
+                         .against = "a bare unary call to the gateway over mutual TLS" };
+
+  bench_report_add (bench->report, &row);
+}
+
+static void
+report_rate (Bench *bench, const Times *times)
+{
+  const BenchRow row = { .bench = "dispatches_64_in_flight",
+                         .value = bench_times_rate (times->dispatches),
+                         .unit = "1/s",
+                         .reference = bench_times_rate (times->checks),
+                         .budget = NAN,
+                         .against = "bare unary calls over mutual TLS, 64 in flight" };
+
+  bench_report_add (bench->report, &row);
+}
+
+static gboolean
+measure (Bench *bench, Subject *subject, GError **error)
+{
+  g_autoptr (BenchTimes) dispatches = bench_times_new (), checks = bench_times_new ();
+  g_autoptr (BenchTimes) many_dispatches = bench_times_new (), many_checks = bench_times_new ();
+  Times sequential = { dispatches, checks }, concurrent = { many_dispatches, many_checks };
+  guint warm_up = bench->quick ? WARM_UP_QUICK : WARM_UP;
+
+  if (!bench_load_run (warm_up, 1, start_dispatch, subject, NULL, error)
+      || !bench_load_run (warm_up, 1, bench_start_check, subject->device, NULL, error)
+      || !run_blocks (subject, bench->quick ? SEQUENTIAL_QUICK : SEQUENTIAL, 1, &sequential, error)
+      || !run_blocks (subject, bench->quick ? CONCURRENT_QUICK : CONCURRENT, IN_FLIGHT, &concurrent, error))
+    return FALSE;
+  report_latency (bench, "dispatch_p50", &sequential, 0.5);
+  report_latency (bench, "dispatch_p99", &sequential, 0.99);
+  report_rate (bench, &concurrent);
+  return TRUE;
+}
+
+/* A process of its own, as in life. */
+static BenchProcess *
+start_node (Bench *bench, BenchDevice *device, GError **error)
+{
+  const char *const argv[]
+      = { bench->twinlatch, "node", "run", "--state-dir", device->node_dir, "--print-ready", NULL };
+  tl_json_auto ready = NULL;
+
+  return bench_process_start (bench->directory, "node", argv, &ready, error);
+}
+
+gboolean
+bench_dispatch (Bench *bench, GError **error)
+{
+  BenchDevice *node = g_ptr_array_index (bench->devices, 0), *caller = g_ptr_array_index (bench->devices, 1);
+  g_autoptr (BenchProcess) process = start_node (bench, node, error);
+  g_autoptr (TlRpcIdentity) identity = NULL;
+  g_autoptr (TlRpcClient) client = NULL;
+  Subject subject = { .operator= bench->daemon->admin, .device_id = tl_device_identity_device_id (node->identity) };
+
+  if (process == NULL)
+    return FALSE;
+  identity = bench_device_rpc_identity (caller, error);
+  if (identity == NULL)
+    return FALSE;
+  client = bench_device_client (caller, identity, bench->loop, bench->daemon->address, error);
+  if (client == NULL)
+    return FALSE;
+  subject.device = client;
+  memset (subject.input, 'x', INPUT_LENGTH);
+  subject.input[0] = subject.input[INPUT_LENGTH - 1] = '"';
+  return measure (bench, &subject, error);
+}
