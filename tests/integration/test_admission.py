@@ -24,8 +24,7 @@ from wire import messages
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 
 
-def bytes_after_handshake(gateway, chain_pem=None, key_pem=None, tls12=False):
-    """What the gateway sends above TLS to a client with this certificate; b'' when it ends the connection."""
+def tls_context(chain_pem=None, key_pem=None, tls12=False):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
@@ -36,12 +35,22 @@ def bytes_after_handshake(gateway, chain_pem=None, key_pem=None, tls12=False):
             file.write(chain_pem + key_pem)
             file.flush()
             context.load_cert_chain(file.name)
+    return context
+
+
+def bytes_over(gateway, context, session=None):
+    """(bytes, session, resumed): what the gateway sends above TLS; no bytes when it ends the connection."""
     try:
-        with socket.create_connection(("127.0.0.1", gateway.port), timeout=15) as raw, context.wrap_socket(raw) as tls:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=15) as raw, \
+                context.wrap_socket(raw, session=session) as tls:
             tls.sendall(PREFACE)
-            return tls.recv(65536)
+            return tls.recv(65536), tls.session, tls.session_reused
     except (ssl.SSLError, ConnectionError):
-        return b""
+        return b"", None, False
+
+
+def bytes_after_handshake(gateway, chain_pem=None, key_pem=None, tls12=False):
+    return bytes_over(gateway, tls_context(chain_pem, key_pem, tls12))[0]
 
 
 class Admission(twinlatch.TestCase):
@@ -95,6 +104,21 @@ class Admission(twinlatch.TestCase):
         self.gw.restart()
         self.assertRefusedInHandshake(device.chain_pem, device.key_pem)
         self.assertTrue(self.gw.admin.RevokeDevice(device=device.device_id).already)
+
+    def test_resumption_admits_nobody(self):
+        """gRPC core cannot switch resumption off: the verifier has to see resumed handshakes too (PROTOCOL 1)."""
+        for tls12 in (False, True):
+            device = self.gw.pair_device(f"resumes {tls12}")
+            context = tls_context(device.chain_pem, device.key_pem, tls12)
+            data, session, _ = bytes_over(self.gw, context)
+            self.assertTrue(data)
+            self.assertIsNotNone(session)
+            data, again, resumed = bytes_over(self.gw, context, session)
+            self.assertTrue(data)
+            self.assertTrue(resumed, "if this server does not resume any more, this test can go")
+            self.gw.admin.RevokeDevice(device=device.device_id)
+            for ticket in (session, again):
+                self.assertEqual(bytes_over(self.gw, context, ticket)[0], b"")
 
     def test_foreign_ca(self):
         foreign = mitm.Authority(self.gw.gateway_id)

@@ -15,7 +15,7 @@ GO = "/usr/lib/go-1.19/bin/go"
 
 def openssl(*arguments, data=None):
     done = subprocess.run(["openssl", *arguments], input=data, capture_output=True)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
 class Certificates(twinlatch.TestCase):

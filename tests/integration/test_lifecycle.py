@@ -163,7 +163,7 @@ class Lifecycle(twinlatch.TestCase):
             for path in [self.gw.state, *self.gw.state.rglob("*")]:
                 path.chmod(0o500 if path.is_dir() else 0o400)
             before = fingerprint(self.gw.state)
-            self.refuses(twinlatch.EXIT_STATE)
+            self.refuses(twinlatch.EXIT_DENIED, "permission denied")
         self.assertEqual(fingerprint(self.gw.state), before)
 
     def test_readiness_reaches_systemd(self):

@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import re
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -175,6 +176,31 @@ class MainJob(twinlatch.TestCase):
         self.assertEqual(waiting.wait(), 0, waiting.text)
         self.assertIn("queued", waiting.text)
 
+    def test_what_expired_while_a_node_was_away_never_starts(self):
+        node = self.node("late")
+        node.pair(self.gw, "link")
+        node.run(self.gw)
+        node.kill()
+        self.gw.wait_node(node.marker["device_id"], connected=False)
+        states = self.gw.execute("late", "echo", "1", expires_in_ms=1000)
+        names = [messages.enum_name("RequestState", s.state) for s in states]
+        self.assertEqual(names[-1], "REQUEST_STATE_EXPIRED", names)
+        node.run(self.gw)
+        self.assertEqual(self.gw.execute("late", "echo", "2")[-1].output, "2")
+        expired = states[-1].request_id
+        self.assertNotRegex(node.process.text, f"{expired}.*(succeeded|accepted)")
+
+    def test_a_revoked_node_is_cut_off_and_keeps_its_identity(self):
+        node = self.node("cut-off")
+        node.pair(self.gw, "pin")
+        node.run(self.gw)
+        self.cli.run("devices", "revoke", "cut-off", "--yes", "--reason", "test")
+        node.process.wait_line("refused")
+        self.assertTrue(node.identity()["identity"]["key"])
+        device = self.cli.json("devices", "show", node.marker["device_id"])["device"]
+        self.assertEqual((device["state"], device["revoked_reason"]), ("revoked", "test"))
+        self.cli.run("exec", "cut-off", "echo", expect=twinlatch.EXIT_DENIED)
+
     def test_a_gateway_that_restarts_is_found_again(self):
         gateway = self.gateway("restarted")
         node = self.node("stays")
@@ -196,13 +222,15 @@ class BadInput(twinlatch.TestCase):
         cls.cli = twinlatch.Cli(cls.gw.environment)
         cls.device = cls.gw.pair_device("lonely")
 
-    def fails(self, expect, *arguments, says=(), stdin="", cli=None):
+    def fails(self, expect, *arguments, says=(), stdin="", cli=None, json_error=True):
         done = (cli or self.cli).run(*arguments, stdin=stdin, expect=None)
         self.assertEqual(done.returncode, expect, f"{arguments}: {done.stdout}{done.stderr}")
         lines = [line for line in done.stderr.splitlines() if line.startswith("twinlatch: ")]
         self.assertEqual(len(lines), 1, done.stderr)
         for word in (says,) if isinstance(says, str) else says:
             self.assertIn(word.lower(), lines[0].lower())
+        if not json_error:
+            return lines[0]
         as_json = (cli or self.cli).run(*arguments, "--json", stdin=stdin, expect=expect)
         error = json.loads(as_json.stderr.splitlines()[-1])["error"]
         self.assertEqual(error["exit_code"], expect)
@@ -232,6 +260,18 @@ class BadInput(twinlatch.TestCase):
                 expect = twinlatch.EXIT_FAILURE if part == "v" else twinlatch.EXIT_USAGE  # a newer link is not malformed
                 self.pair_fails(expect, re.sub(pattern, replacement, good, 1), f'link: part "{part}"')
         self.pair_fails(twinlatch.EXIT_USAGE, good + "&n=" + "x" * 1024, "1024")
+
+    def test_a_link_never_connects_by_itself(self):
+        """PROTOCOL 3.1, P: without a person or --yes there is no connection."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            link = re.sub("a=[^&]*", "a=127.0.0.1:%d" % listener.getsockname()[1], self.gw.mint("link").text)
+            node = twinlatch.Node(self.sandbox, "asks-first")
+            done = node.cli.run("node", "pair", *node.options(), "--from", "-", stdin=link, expect=twinlatch.EXIT_USAGE)
+            self.assertIn("UNVERIFIED", done.stderr)
+            self.assertIn("--yes", done.stderr)
+            with self.assertRaises(BlockingIOError):
+                listener.accept()
 
     def test_code_invalid(self):
         self.pair_fails(twinlatch.EXIT_CODE_INVALID, "999-1234-5678", "code")
@@ -277,7 +317,10 @@ class BadInput(twinlatch.TestCase):
         node.pair(self.gw, "link")
         node.run(self.gw)
         self.fails(twinlatch.EXIT_FAILURE, "exec", "talks", "echo", json.dumps("x" * 3000), "--max-output", "1000", says="1000")
-        self.fails(twinlatch.EXIT_CAPABILITY, "exec", "talks", "system.info", "--max-output", "64", says="64")
+        self.fails(twinlatch.EXIT_CAPABILITY, "exec", "talks", "system.info", "--max-output", "64", says="64", json_error=False)
+        answer = json.loads(self.cli.run("exec", "talks", "system.info", "--max-output", "64", "--json",
+                                         expect=twinlatch.EXIT_CAPABILITY).stdout)
+        self.assertEqual((answer["state"], answer["output"], answer["reason"]), ("failed", None, "resource_exhausted"))
 
     def test_json_that_does_not_parse(self):
         self.fails(twinlatch.EXIT_USAGE, "exec", "lonely", "echo", '{"a":\n  oops}', says=("line 2", "column"))

@@ -131,27 +131,50 @@ class ManInTheMiddle(twinlatch.TestCase):
         process = self.node("offer-ca").pair_start(code.text, self.own_key_proxy(rewrite).address)
         self.assertIn(process.wait(), (twinlatch.EXIT_CODE_INVALID, twinlatch.EXIT_WRONG_CA), process.text)
 
-    def test_another_ca_in_the_last_answer_breaks_its_mac(self):
-        other, seen = mitm.Authority(self.gw.gateway_id), threading.Event()
+    def changed_last_answer(self, name, change):
+        """Pairs through a proxy that changes the answer with the certificate; nothing may come of it."""
+        seen = threading.Event()
 
         def rewrite(method, direction, message):
             if method == WATCH and direction == "down":
                 answer = messages.WatchPairingResponse.FromString(message)
                 if answer.ca_bundle:
-                    del answer.ca_bundle[:]
-                    answer.ca_bundle.append(mitm.der(other.certificate))
+                    change(answer)
                     seen.set()
                 return answer.SerializeToString()
             return message
 
-        code, node = self.gw.mint("pin"), self.node("answer-ca")
-        process = node.pair_start(code.text, self.own_key_proxy(rewrite).address)
+        node = self.node(name)
+        process = node.pair_start(self.gw.mint("pin").text, self.own_key_proxy(rewrite).address)
         digits = node.digits(process)
         self.gw.approve(self.gw.wait_pending().request_id, digits)
         self.assertTrue(seen.wait(twinlatch.PATIENCE), "the proxy must have seen the certificate")
         process.stop()
         self.assertNotEqual(process.process.returncode, 0, process.text)
         self.assertEqual(list(node.folder.glob("*/gateway.json")), [], "nothing may be stored without a good MAC")
+
+    def test_another_ca_in_the_last_answer_is_refused(self):
+        def change(answer):
+            answer.ca_bundle[0] = mitm.der(mitm.Authority(self.gw.gateway_id).certificate)
+        self.changed_last_answer("answer-ca", change)
+
+    def test_every_field_of_the_last_answer_is_authenticated(self):
+        """Fields that nothing but the MAC protects."""
+        def name(answer):
+            answer.gateway_name = "another gateway"
+
+        def addresses(answer):
+            del answer.addresses[:]
+            answer.addresses.append("192.0.2.1:7444")
+
+        def policy(answer):
+            answer.policy = '{"fs.read":"allow"}'
+
+        def role(answer):
+            answer.role = messages.enum("Role", "ROLE_OPERATOR")
+        for change in (name, addresses, policy, role):
+            with self.subTest(change.__name__):
+                self.changed_last_answer("answer-" + change.__name__, change)
 
 
 class Guessing(twinlatch.TestCase):

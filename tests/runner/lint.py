@@ -14,12 +14,13 @@ OPEN = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 
 def listed(root):
     """Tracked files and new ones that are not ignored; without git (a tarball) everything but build folders."""
-    git = subprocess.run(["git", "-c", f"safe.directory={root}", "ls-files", "-co", "--exclude-standard"], cwd=root,
-                         capture_output=True, text=True)
-    if git.returncode == 0:
+    try:
+        git = subprocess.run(["git", "-c", f"safe.directory={root}", "ls-files", "-co", "--exclude-standard"], cwd=root,
+                             capture_output=True, text=True, check=True)
         names = git.stdout.splitlines()
-    else:
-        names = [str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not str(p.relative_to(root)).startswith("build")]
+    except (OSError, subprocess.CalledProcessError):
+        relative = [str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()]
+        names = [n for n in relative if not n.startswith(("build", ".git/")) and "__pycache__" not in n]
     return sorted(n for n in names if (root / n).is_file())
 
 

@@ -39,10 +39,10 @@ func main() {
 		fail(err)
 		config.Certificates = []tls.Certificate{pair}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	connection, err := grpc.DialContext(ctx, os.Args[1], grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithBlock(),
-		grpc.FailOnNonTempDialError(true))
+		grpc.WithReturnConnectionError())
 	fail(err)
 	defer connection.Close()
 

@@ -77,7 +77,7 @@ test_errors (void)
   expect_error ("[gateway]\nlisten=127.0.0.1:99999\n", ":2:", "listen");
   expect_error ("[gateway]\n\nlisen=1.2.3.4\n", ":3:", "lisen");
   expect_error ("[gatway]\nname=x\n", ":1:", "gatway");
-  expect_error ("[gateway]\nname=a\xe2\x80\xaeb\n", ":2:", "name"); /* a character that turns the text around */
+  expect_error ("[gateway]\nname=a\u202eb\n", ":2:", "name"); /* a character that turns the text around */
   expect_error ("[gateway]\ndevice-certificate-lifetime=91d\n", ":2:", "device-certificate-lifetime");
   expect_error ("[gateway]\nadvertise=a;b;c;d;e\n", ":2:", "advertise");
   expect_error ("[gateway]\nlisten=\n", ":2:", "listen");
