@@ -18,7 +18,8 @@
 #include "daemon/tl-instance-lock.h"
 #include "tl-config-build.h"
 
-#define SHUTDOWN_GRACE_MS  5000
+/* What is left by then is unary, and waits for a commit or a scrypt; idle connections would use all of it. */
+#define SHUTDOWN_GRACE_MS  1500
 #define CREDENTIAL_NAME    "twinlatch-secrets-key"
 #define SECRETS_KEY_LENGTH 32
 

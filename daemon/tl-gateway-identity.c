@@ -106,6 +106,7 @@ load_ca (TlGatewayIdentity *self, GBytes *der, GError **error)
   g_autoptr (X509) certificate = tl_certificate_from_der (data, length, error);
   g_autofree char *gateway_id = NULL, *name = NULL;
   g_autoptr (TlSecret) key = NULL;
+  g_autoptr (GError) local = NULL;
   guint generation = 0;
 
   if (certificate == NULL || !tl_certificate_get_ca (certificate, &gateway_id, &generation)
@@ -116,10 +117,15 @@ load_ca (TlGatewayIdentity *self, GBytes *der, GError **error)
       return FALSE;
     }
   name = g_strdup_printf ("ca-key-g%u", generation);
-  key = tl_secret_store_lookup_sync (self->secrets, name, error);
+  key = lookup_optional (self->secrets, name, &local);
+  if (key == NULL && local == NULL)
+    g_set_error (&local, TL_ERROR, TL_ERROR_CORRUPT,
+                 "the private key of the CA (secret '%s') is gone; restore it from a backup, or start with a new "
+                 "--state-dir and pair all devices again",
+                 name);
   if (key == NULL)
     {
-      g_prefix_error (error, "private key of the CA (secret '%s'): ", name);
+      g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
     }
   self->ca = tl_certificate_authority_load (data, length, key, error);

@@ -408,8 +408,8 @@ tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call)
 {
   if (node->call != NULL)
     {
-      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
-                                                      "superseded by a newer stream of the same device");
+      g_autoptr (GError) error
+          = g_error_new_literal (TL_ERROR, TL_ERROR_IN_USE, "superseded by a newer stream of the same device");
       sink_close (node, error);
     }
   node->call = tl_rpc_call_ref (call);
@@ -445,13 +445,7 @@ tl_node_registry_device_revoked (TlNodeRegistry *self, const char *device_id)
   if (node == NULL)
     return;
   node->revoked = TRUE;
-  if (node->stream != NULL)
-    {
-      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_REVOKED, "this device was revoked");
-      sink_close (node, error);
-    }
-  else
-    announce (self, node);
+  announce (self, node);
 }
 
 void

@@ -46,7 +46,7 @@ gboolean tl_node_is_connected (const TlNode *node);
 
 /* Paired (again): the node exists from now on. */
 void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *device_id, const char *name);
-/* Revoked: the stream ends. */
+/* Revoked: nothing is dispatched any more; its stream is the rpc layer's to cut (tl_rpc_server_drop_device). */
 void tl_node_registry_device_revoked (TlNodeRegistry *registry, const char *device_id);
 /* NULL on success, else an error for the caller: INVALID_ARGUMENT naming what is malformed. Takes nothing over. */
 GError *tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRequest *request);

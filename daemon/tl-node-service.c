@@ -245,6 +245,7 @@ on_info (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
   g_autoptr (GPtrArray) owned = tl_gateway_fill_cas (gateway, cas);
   Twinlatch__V1__GetGatewayInfoResponse answer = TWINLATCH__V1__GET_GATEWAY_INFO_RESPONSE__INIT;
 
+  tl_gateway_certificate_seen (gateway, tl_rpc_call_peer (call)->fingerprint);
   for (guint i = 0; i < n; i++)
     pointers[i] = &cas[i];
   answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);

@@ -324,8 +324,6 @@ on_stream_closed (TlRpcStream *stream, const GError *error, gpointer user_data)
     g_set_error (&copy, TL_ERROR, TL_ERROR_CANCELLED, "the link was closed");
   else if (error == NULL)
     g_set_error (&copy, TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway ended the event stream");
-  else if (tl_error_is (error, TL_ERROR_FAILED_PRECONDITION) && strstr (error->message, "superseded") != NULL)
-    g_set_error (&copy, TL_ERROR, TL_ERROR_IN_USE, "%s", error->message);
   else
     copy = g_error_copy (error);
   fail (link, copy);

@@ -13,13 +13,13 @@
 #include "tl-config-build.h"
 #include "twinlatch/v1/health.pb-c.h"
 
-#define SERVICE            "/twinlatch.v1.PairingService/"
-#define HEALTH_CHECK       "/grpc.health.v1.Health/Check"
-#define CALL_DEADLINE_MS   20000
-#define COMPLETE_WINDOW_MS (5 * 60 * 1000) /* PROTOCOL 3.2: session to Complete */
-#define RETRY_MAX_MS       10000
-#define EXPIRY_GRACE_MS    (60 * 1000) /* clocks differ, and the gateway says `expired` itself */
-#define TL_NODE_ADDRESSES_MAX      8
+#define SERVICE               "/twinlatch.v1.PairingService/"
+#define HEALTH_CHECK          "/grpc.health.v1.Health/Check"
+#define CALL_DEADLINE_MS      20000
+#define COMPLETE_WINDOW_MS    (5 * 60 * 1000) /* PROTOCOL 3.2: session to Complete */
+#define RETRY_MAX_MS          10000
+#define EXPIRY_GRACE_MS       (60 * 1000) /* clocks differ, and the gateway says `expired` itself */
+#define TL_NODE_ADDRESSES_MAX 8
 
 typedef struct _TlPairingClient Client;
 

@@ -28,6 +28,7 @@ struct _TlRpcIdentity
   pthread_mutex_t lock; /* one replacement at a time */
   int leaf_fd;
   int roots_fd;
+  char *gateway_id; /* named by a server leaf; NULL for a device's */
   grpc_tls_certificate_provider *provider;
 };
 
@@ -160,6 +161,7 @@ tl_rpc_identity_new (const char *chain_pem, const TlSecret *key_pem, const char 
 {
   g_autofree char *leaf_path = NULL;
   g_autofree char *roots_path = NULL;
+  g_autoptr (X509) leaf = NULL;
   TlRpcIdentity *identity;
   int leaf_fd;
   int roots_fd;
@@ -173,6 +175,8 @@ tl_rpc_identity_new (const char *chain_pem, const TlSecret *key_pem, const char 
   pthread_mutex_init (&identity->lock, NULL);
   identity->leaf_fd = leaf_fd;
   identity->roots_fd = roots_fd;
+  leaf = tl_certificate_from_pem (chain_pem, -1, NULL); /* make_files() parsed it */
+  identity->gateway_id = tl_certificate_get_gateway_id (leaf);
   leaf_path = g_strdup_printf ("/proc/self/fd/%d", leaf_fd);
   roots_path = g_strdup_printf ("/proc/self/fd/%d", roots_fd);
   identity->provider
@@ -215,9 +219,16 @@ tl_rpc_identity_unref (TlRpcIdentity *identity)
   grpc_tls_certificate_provider_release (identity->provider);
   close (identity->leaf_fd);
   close (identity->roots_fd);
+  g_free (identity->gateway_id);
   pthread_mutex_destroy (&identity->lock);
   grpc_shutdown_blocking ();
   g_free (identity);
+}
+
+const char *
+tl_rpc_identity_gateway_id (TlRpcIdentity *identity)
+{
+  return identity->gateway_id;
 }
 
 grpc_tls_certificate_provider *

@@ -62,6 +62,7 @@ char *tl_rpc_metadata_get (const grpc_metadata_array *metadata, const char *key)
 /* ---- identity, TLS */
 
 grpc_tls_certificate_provider *tl_rpc_identity_provider (TlRpcIdentity *identity); /* borrowed */
+const char *tl_rpc_identity_gateway_id (TlRpcIdentity *identity); /* of the server leaf at its making; or NULL */
 /* DER of the certificate the other end of the call showed, NULL when it showed none. */
 GBytes *tl_rpc_call_peer_certificate (grpc_call *call);
 

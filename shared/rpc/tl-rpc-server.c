@@ -211,7 +211,8 @@ static grpc_server_credentials *
 tls_credentials (TlRpcServer *server, TlRpcIdentity *identity)
 {
   grpc_tls_credentials_options *options = grpc_tls_credentials_options_create ();
-  grpc_tls_certificate_verifier *verifier = tl_rpc_verifier_new_server (server->admitted, server->clock);
+  grpc_tls_certificate_verifier *verifier
+      = tl_rpc_verifier_new_server (server->admitted, tl_rpc_identity_gateway_id (identity), server->clock);
 
   grpc_tls_credentials_options_set_certificate_provider (options, tl_rpc_identity_provider (identity));
   grpc_tls_credentials_options_watch_root_certs (options);

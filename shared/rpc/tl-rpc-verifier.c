@@ -36,20 +36,23 @@ typedef struct
 {
   grpc_tls_certificate_verifier_external external;
   TlAdmittedSet *admitted;
+  char *gateway_id; /* NULL: no device is let in */
   TlClock *clock;
 } ServerVerifier;
 
 /* EKU and SAN once more, against what was recorded: gRPC checked the chain only, and not even that on resumed sessions.
  */
 static gboolean
-fits_admission (GBytes *der, const TlAdmission *admission)
+fits_admission (ServerVerifier *verifier, GBytes *der, const TlAdmission *admission)
 {
   g_autoptr (X509) leaf = tl_certificate_from_der (g_bytes_get_data (der, NULL), g_bytes_get_size (der), NULL);
+  g_autofree char *gateway_id = NULL;
   g_autofree char *device_id = NULL;
 
   return leaf != NULL && (X509_get_extension_flags (leaf) & EXFLAG_XKUSAGE) != 0
          && (X509_get_extended_key_usage (leaf) & XKU_SSL_CLIENT) != 0
-         && tl_certificate_get_device (leaf, NULL, &device_id, NULL) && strcmp (device_id, admission->device_id) == 0;
+         && tl_certificate_get_device (leaf, &gateway_id, &device_id, NULL)
+         && strcmp (device_id, admission->device_id) == 0 && g_strcmp0 (gateway_id, verifier->gateway_id) == 0;
 }
 
 static int
@@ -70,7 +73,7 @@ verify_device (void *user_data, Request *request, grpc_tls_on_custom_verificatio
   fingerprint = tl_fingerprint (g_bytes_get_data (der, NULL), g_bytes_get_size (der));
   if (!tl_admitted_set_lookup (verifier->admitted, fingerprint, tl_clock_wall_ms (verifier->clock), &admission))
     return answer ("certificate is not admitted", status, details);
-  if (!fits_admission (der, &admission))
+  if (!fits_admission (verifier, der, &admission))
     return answer ("certificate does not fit its record", status, details);
   return answer (NULL, status, details);
 }
@@ -81,11 +84,12 @@ server_verifier_free (void *user_data)
   ServerVerifier *verifier = user_data;
 
   tl_admitted_set_unref (verifier->admitted);
+  g_free (verifier->gateway_id);
   g_free (verifier);
 }
 
 grpc_tls_certificate_verifier *
-tl_rpc_verifier_new_server (TlAdmittedSet *admitted, TlClock *clock)
+tl_rpc_verifier_new_server (TlAdmittedSet *admitted, const char *gateway_id, TlClock *clock)
 {
   ServerVerifier *verifier = g_new0 (ServerVerifier, 1);
 
@@ -94,6 +98,7 @@ tl_rpc_verifier_new_server (TlAdmittedSet *admitted, TlClock *clock)
   verifier->external.cancel = on_cancel;
   verifier->external.destruct = server_verifier_free;
   verifier->admitted = tl_admitted_set_ref (admitted);
+  verifier->gateway_id = g_strdup (gateway_id);
   verifier->clock = clock;
   return grpc_tls_certificate_verifier_external_create (&verifier->external);
 }

@@ -15,7 +15,8 @@ G_BEGIN_DECLS
 
 /* Server: no certificate passes as a stranger; a certificate has to be in the admitted set now, with the right use and
  * name (PROTOCOL 1, P admission). Released with grpc_tls_certificate_verifier_release(). */
-grpc_tls_certificate_verifier *tl_rpc_verifier_new_server (TlAdmittedSet *admitted, TlClock *clock);
+grpc_tls_certificate_verifier *tl_rpc_verifier_new_server (TlAdmittedSet *admitted, const char *gateway_id,
+                                                           TlClock *clock);
 
 /* TlRpcTrust: what a client believes about its gateway; shared by client and verifier. Thread: any. */
 typedef struct _TlRpcTrust TlRpcTrust;

@@ -377,7 +377,7 @@ test_superseded (Fixture *f, gconstpointer data)
   (void)data;
   connect_runtime (f);
   streams = f->gateway->n_streams;
-  tl_fake_gateway_end_stream (f->gateway, TL_ERROR_FAILED_PRECONDITION, "superseded by a newer stream");
+  tl_fake_gateway_end_stream (f->gateway, TL_ERROR_IN_USE, "superseded by a newer stream");
   tl_fixture_wait (&f->stopped, "the end");
   g_assert_nonnull (strstr (f->detail, "superseded"));
   tl_network_monitor_test_set (f->network, FALSE);

@@ -88,7 +88,7 @@ test_lost_key (Fixture *f, gconstpointer data)
   tl_gateway_identity_free (open_identity (f, NULL, NULL));
   g_assert_true (tl_secret_store_delete_sync (f->secrets, "ca-key-g1", NULL));
   g_assert_null (open_identity (f, NULL, &error));
-  g_assert_error (error, TL_ERROR, TL_ERROR_NOT_FOUND);
+  g_assert_error (error, TL_ERROR, TL_ERROR_CORRUPT);
   g_assert_nonnull (strstr (error->message, "ca-key-g1"));
   g_assert_null (tl_secret_store_lookup_sync (f->secrets, "ca-key-g1", NULL));
 }
