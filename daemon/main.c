@@ -133,12 +133,13 @@ on_watchdog (gpointer user_data)
 }
 
 static void
-serve (TlGateway *gateway)
+serve (TlGateway *gateway, const char *socket, gboolean prints_ready)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autofree char *listeners = g_strjoinv (" ", gateway->listeners);
   guint64 watchdog_us = 0;
 
+  /* Before anybody is told: who hears "ready" may stop us at once. */
   g_unix_signal_add (SIGTERM, on_signal, loop);
   g_unix_signal_add (SIGINT, on_signal, loop);
   if (sd_watchdog_enabled (0, &watchdog_us) > 0 && watchdog_us >= 2000)
@@ -146,6 +147,8 @@ serve (TlGateway *gateway)
   sd_notifyf (0, "READY=1\nSTATUS=gateway %s on %s", tl_gateway_identity_id (gateway->identity), listeners);
   tl_log (TL_LOG_NOTICE, "gateway is ready", "gateway_id", tl_gateway_identity_id (gateway->identity), "grpc",
           listeners, NULL);
+  if (prints_ready)
+    print_ready (gateway, socket);
   g_main_loop_run (loop);
   sd_notify (0, "STOPPING=1");
   tl_log (TL_LOG_NOTICE, "gateway is stopping", NULL);
@@ -174,9 +177,7 @@ run (const Options *options, TlDaemonConfig *config, GError **error)
   gateway = tl_gateway_open (&gateway_options, error);
   if (gateway == NULL)
     return FALSE;
-  if (options->print_ready)
-    print_ready (gateway, socket);
-  serve (gateway);
+  serve (gateway, socket, options->print_ready);
   tl_gateway_close (gateway, SHUTDOWN_GRACE_MS);
   return TRUE;
 }

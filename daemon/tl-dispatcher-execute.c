@@ -51,7 +51,6 @@ check_limits (const Twinlatch__V1__ExecuteCapabilityRequest *request, TlCapabili
   record->timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : TL_DISPATCH_DEFAULT_TIMEOUT_MS;
   record->max_payload_bytes
       = request->max_payload_bytes != 0 ? request->max_payload_bytes : TL_DISPATCH_DEFAULT_PAYLOAD;
-  record->expires_at = record->created_at + expires_in;
   if (record->timeout_ms < 1 || record->timeout_ms > TL_DISPATCH_MAX_TIMEOUT_MS)
     g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the timeout is at most 1 h");
   else if (record->max_payload_bytes > TL_DISPATCH_MAX_PAYLOAD)
@@ -59,7 +58,10 @@ check_limits (const Twinlatch__V1__ExecuteCapabilityRequest *request, TlCapabili
   else if (expires_in < 1 || expires_in > TL_DISPATCH_MAX_EXPIRY_MS)
     g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "a request waits for its device at most 7 days");
   else
-    return TRUE;
+    {
+      record->expires_at = record->created_at + expires_in;
+      return TRUE;
+    }
   return FALSE;
 }
 

@@ -16,9 +16,10 @@ struct _TlDispatcher
 typedef struct
 {
   TlCapabilityRecord *record;
-  GPtrArray *calls; /* TlRpcCall*: ExecuteCapability streams that follow it */
-  gint64 deadline;  /* wall-clock ms of the current state's end */
-  gboolean ending;  /* a final state is being committed */
+  GPtrArray *calls;         /* TlRpcCall*: ExecuteCapability streams that follow it */
+  TlRequestState committed; /* what the store has; record->state may be ahead of it */
+  gint64 deadline;          /* wall-clock ms of the current state's end */
+  gboolean ending;          /* a final state is being committed */
 } TlOpenRequest;
 
 /* What a final state carries; NULL members are kept as they are. */
@@ -26,6 +27,7 @@ typedef struct
 {
   const char *output, *error, *error_reason;
   GBytes *receipt;
+  gboolean cancel_device; /* TIMED_OUT: the device is told to stop */
 } TlRequestOutcome;
 
 /* After the commit; error NULL = moved. */

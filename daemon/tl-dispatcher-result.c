@@ -128,9 +128,15 @@ accept (Result *self, TlOpenRequest *request)
       outcome.error = result->error;
       outcome.error_reason = result->error_reason;
     }
+  /* The move to DISPATCHED may have been lost with the power or a full disk; the device was asked all the same, or it
+   * could not have signed this receipt. */
+  if (request->record->state == TL_REQUEST_QUEUED)
+    tl_dispatcher_move (self->dispatcher, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL);
   if (!tl_dispatcher_move (self->dispatcher, request, state, &outcome, on_result_committed, self))
     {
-      answer (self->call, TRUE, FALSE);
+      g_autoptr (GError) error
+          = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
+      tl_rpc_call_finish (self->call, error);
       result_free (self);
     }
 }

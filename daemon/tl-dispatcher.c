@@ -30,6 +30,7 @@ tl_dispatcher_track (TlDispatcher *self, TlCapabilityRecord *record)
   request->record = record;
   request->calls = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   request->deadline = record->expires_at;
+  request->committed = record->state;
   g_hash_table_insert (self->open, record->request_id, request);
   return request;
 }
@@ -132,7 +133,7 @@ typedef struct
 {
   TlDispatcher *dispatcher;
   char *request_id;
-  TlRequestState before;
+  gboolean cancel_device; /* it may still run there: told after the commit */
   TlRequestMoved moved;
   gpointer user_data;
 } Move;
@@ -147,15 +148,20 @@ on_moved (const GError *error, gpointer result, gpointer user_data)
 
   if (request != NULL && error != NULL)
     {
+      /* Several moves of one failed batch come back in order: what the store has is the one truth. */
       tl_log_error (TL_LOG_WARNING, "moving a capability request", error);
-      request->record->state = move->before;
+      request->record->state = request->committed;
       request->ending = FALSE;
     }
   else if (request != NULL && tl_request_state_is_final (record->state))
     {
+      if (move->cancel_device)
+        tl_dispatcher_send_cancel (self, record, "timed_out");
       tl_dispatcher_announce (self, request, record);
       g_hash_table_remove (self->open, move->request_id);
     }
+  else if (request != NULL)
+    request->committed = record->state;
   if (move->moved != NULL)
     move->moved (error, move->user_data);
   g_free (move->request_id);
@@ -178,7 +184,7 @@ tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState t
   move = g_new0 (Move, 1);
   move->dispatcher = self;
   move->request_id = g_strdup (record->request_id);
-  move->before = record->state;
+  move->cancel_device = to == TL_REQUEST_TIMED_OUT && outcome != NULL && outcome->cancel_device;
   move->moved = moved;
   move->user_data = user_data;
   /* A final state is announced after its commit; until then nothing else may move the request. */
@@ -222,7 +228,6 @@ end_by_timeout (TlDispatcher *self, TlOpenRequest *request)
                        : state == TL_REQUEST_AWAITING_CONSENT ? "nobody at the device agreed in time"
                                                               : "the device did not start it in time",
               .error_reason = "timed_out" };
-      tl_dispatcher_send_cancel (self, request->record, "timed_out");
       tl_dispatcher_move (self, request, TL_REQUEST_TIMED_OUT, &outcome, NULL, NULL);
     }
 }

@@ -12,6 +12,8 @@
 #define SEAL_KEY_LENGTH  32
 #define META_GATEWAY_ID  "gateway_id"
 #define SERVER_LEAF_NAME "server-leaf"
+/* A pairing that began with the leaf before may still end: a session lives 60 s + 5 min. */
+#define PREVIOUS_LEAF_MS (10 * 60 * 1000)
 
 typedef struct _NewLeaf NewLeaf;
 
@@ -29,7 +31,7 @@ struct _TlGatewayIdentity
   TlRpcIdentity *rpc;
   gint64 leaf_not_before, leaf_not_after;
   guint8 leaf[TL_SHA256_LENGTH], previous_leaf[TL_SHA256_LENGTH];
-  gboolean has_previous;
+  gint64 replaced_at; /* wall-clock ms; 0: no previous leaf */
   NewLeaf *replacing; /* being stored; NULL otherwise */
 };
 
@@ -182,7 +184,7 @@ serve_leaf (TlGatewayIdentity *self, X509 *leaf, const TlSecret *key_pem, GError
       if (!tl_rpc_identity_replace (self->rpc, chain, key_pem, roots, error))
         return FALSE;
       memcpy (self->previous_leaf, self->leaf, sizeof self->leaf);
-      self->has_previous = TRUE;
+      self->replaced_at = tl_clock_wall_ms (self->clock);
     }
   tl_sha256 (g_bytes_get_data (der, NULL), g_bytes_get_size (der), self->leaf);
   self->leaf_not_before = tl_certificate_not_before_ms (leaf);
@@ -371,7 +373,8 @@ gboolean
 tl_gateway_identity_serves (TlGatewayIdentity *self, const guint8 leaf_sha256[32])
 {
   return memcmp (leaf_sha256, self->leaf, TL_SHA256_LENGTH) == 0
-         || (self->has_previous && memcmp (leaf_sha256, self->previous_leaf, TL_SHA256_LENGTH) == 0);
+         || (self->replaced_at != 0 && tl_clock_wall_ms (self->clock) - self->replaced_at < PREVIOUS_LEAF_MS
+             && memcmp (leaf_sha256, self->previous_leaf, TL_SHA256_LENGTH) == 0);
 }
 
 static void

@@ -202,8 +202,9 @@ static void
 gateway_free (TlGateway *self)
 {
   g_clear_handle_id (&self->tick_source, g_source_remove);
+  /* Callbacks come while it closes and may submit more, which it refuses by itself: the pointer has to stay. */
   if (self->store != NULL)
-    tl_store_close (g_steal_pointer (&self->store));
+    tl_store_close (self->store);
   g_clear_pointer (&self->server, tl_rpc_server_unref);
   g_clear_pointer (&self->pairing, tl_pairing_service_free);
   g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
@@ -241,36 +242,57 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   tl_rpc_server_shutdown (self->server, grace_ms, on_server_down, &down);
   while (!down)
     g_main_context_iteration (NULL, TRUE);
+  tl_pairing_service_wait_idle (self->pairing);
   gateway_free (self);
 }
 
 /* ---- certificates and revocation ---- */
 
+void
+tl_gateway_end_certificates (TlGateway *self, const GPtrArray *fingerprints)
+{
+  for (guint i = 0; i < fingerprints->len; i++)
+    {
+      tl_admitted_set_remove (self->admitted, g_ptr_array_index (fingerprints, i));
+      tl_rpc_server_drop_fingerprint (self->server, g_ptr_array_index (fingerprints, i), NULL, NULL);
+      g_hash_table_remove (self->seen, g_ptr_array_index (fingerprints, i));
+    }
+}
+
+typedef struct
+{
+  TlGateway *gateway;
+  char *fingerprint;
+} SeenWait;
+
 static void
 on_certificate_used (const GError *error, gpointer result, gpointer user_data)
 {
-  TlGateway *self = user_data;
-  const GPtrArray *ended = result;
+  SeenWait *wait = user_data;
 
   if (error != NULL)
     {
       tl_log_error (TL_LOG_WARNING, "recording the use of a certificate", error);
-      return;
+      g_hash_table_remove (wait->gateway->seen, wait->fingerprint); /* the next call tries again */
     }
-  for (guint i = 0; i < ended->len; i++)
-    {
-      tl_admitted_set_remove (self->admitted, g_ptr_array_index (ended, i));
-      g_hash_table_remove (self->seen, g_ptr_array_index (ended, i));
-      tl_rpc_server_drop_fingerprint (self->server, g_ptr_array_index (ended, i), NULL, NULL);
-    }
+  else
+    tl_gateway_end_certificates (wait->gateway, result);
+  g_free (wait->fingerprint);
+  g_free (wait);
 }
 
 void
 tl_gateway_certificate_seen (TlGateway *self, const char *fingerprint)
 {
+  SeenWait *wait;
+
   /* Remembered for this run; the store knows it for ever. */
-  if (g_hash_table_add (self->seen, g_strdup (fingerprint)))
-    tl_store_certificate_used (self->store, fingerprint, tl_clock_wall_ms (self->clock), on_certificate_used, self);
+  if (!g_hash_table_add (self->seen, g_strdup (fingerprint)))
+    return;
+  wait = g_new0 (SeenWait, 1);
+  wait->gateway = self;
+  wait->fingerprint = g_strdup (fingerprint);
+  tl_store_certificate_used (self->store, fingerprint, tl_clock_wall_ms (self->clock), on_certificate_used, wait);
 }
 
 typedef struct

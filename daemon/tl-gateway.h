@@ -62,6 +62,9 @@ void tl_gateway_close (TlGateway *gateway, guint grace_ms);
 /* A device's certificate takes part in a call for the first time: durable mark, the old ones end (PROTOCOL 4.3). */
 void tl_gateway_certificate_seen (TlGateway *gateway, const char *fingerprint);
 
+/* These certificates are no longer admitted: out of the set, their connections closed. */
+void tl_gateway_end_certificates (TlGateway *gateway, const GPtrArray *fingerprints);
+
 /* What a revocation did (PROTOCOL 4.4). Borrowed during the callback. */
 typedef struct
 {

@@ -98,7 +98,12 @@ on_resume (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamEvent
   if (!check_device (gateway, call, resume->device_id))
     return;
   node = tl_node_registry_lookup (gateway->registry, resume->device_id);
-  if (tl_rpc_call_get_data (call) != NULL)
+  if (node != NULL && node->revoked)
+    {
+      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_REVOKED, "this device was revoked");
+      tl_rpc_call_finish (call, error);
+    }
+  else if (tl_rpc_call_get_data (call) != NULL)
     finish_invalid (call, "a stream is resumed once");
   else if (node == NULL || node->registration == NULL)
     {

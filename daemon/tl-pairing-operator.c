@@ -100,6 +100,7 @@ on_derived (GObject *source, GAsyncResult *result, gpointer user_data)
   TlGateway *gateway = mint->service->gateway;
   g_autoptr (GError) error = NULL;
 
+  mint->service->minting--;
   if (!g_task_propagate_boolean (G_TASK (result), &error))
     {
       tl_rpc_call_finish (mint->call, error);
@@ -119,7 +120,6 @@ check_mint (const Twinlatch__V1__MintNodePairingCodeRequest *request, TlCodeReco
   record->attempts = request->attempts != 0 ? request->attempts : TL_PAIRING_DEFAULT_ATTEMPTS;
   record->attempts_left = record->attempts;
   record->label = request->label[0] != '\0' ? g_strdup (request->label) : NULL;
-  record->expires_at = record->created_at + ttl;
   if (!tl_wire_role_from (request->role, &record->role))
     g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "role %d is unknown", request->role);
   else if (request->method == TWINLATCH__V1__CODE_METHOD__CODE_METHOD_UNSPECIFIED
@@ -135,7 +135,10 @@ check_mint (const Twinlatch__V1__MintNodePairingCodeRequest *request, TlCodeReco
     g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT,
                  "automatic approval is for links with role node only; approve this one by hand");
   else
-    return TRUE;
+    {
+      record->expires_at = record->created_at + ttl;
+      return TRUE;
+    }
   return FALSE;
 }
 
@@ -175,6 +178,7 @@ tl_pairing_service_mint (TlPairingService *self, TlRpcCall *call,
   mint->record = g_steal_pointer (&record);
   task = g_task_new (NULL, NULL, on_derived, mint);
   g_task_set_task_data (task, mint, NULL);
+  self->minting++;
   g_task_run_in_thread (task, derive_verifier);
 }
 
@@ -307,13 +311,29 @@ on_request_found (const GError *error, gpointer result, gpointer user_data)
   decide (decision, record);
 }
 
+static gboolean
+has_six_digits (const char *code)
+{
+  guint digits = 0;
+
+  for (; *code != '\0'; code++)
+    {
+      if (g_ascii_isdigit (*code))
+        digits++;
+      else if (*code != ' ' && *code != '-')
+        return FALSE;
+    }
+  return digits == 6;
+}
+
 void
 tl_pairing_service_decide (TlPairingService *self, TlRpcCall *call, const Twinlatch__V1__DecidePairingRequest *request)
 {
   g_autoptr (GError) error = NULL;
   Decision *decision;
 
-  if (request->approve && request->code[0] == '\0')
+  /* A slip of the finger is not one of the three guesses. */
+  if (request->approve && !has_six_digits (request->code))
     g_set_error (&error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "approval needs the six digits that the device shows");
   else if (strlen (request->reason) > TL_PAIRING_REASON_MAX || !g_utf8_validate (request->reason, -1, NULL))
     g_set_error (&error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the reason is longer than %d bytes",

@@ -17,6 +17,8 @@ struct _TlPairingService
   GHashTable *waiting;   /* request id -> TlDeviceWatch*: the device's WatchPairing stream, the newest wins */
   GPtrArray *operators;  /* TlRpcCall*: WatchPairingRequests streams */
   GHashTable *deciding;  /* request ids with a decision under way */
+  GHashTable *issuing;   /* request ids whose certificate is being committed */
+  guint minting;         /* worker threads that derive a code's verifier */
   gint64 next_expiry_ms; /* earliest moment something in the store may run out; G_MAXINT64 when nothing is known */
   gboolean expiring;
 };
@@ -35,6 +37,8 @@ TlPairingWait *tl_pairing_wait_new (TlPairingService *service, TlRpcCall *call, 
 void tl_pairing_wait_free (TlPairingWait *wait);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlPairingWait, tl_pairing_wait_free)
 
+/* For strangers: what the store says of itself (paths, SQL) goes to the log, the caller is told to try again. */
+void tl_pairing_finish_stranger (TlRpcCall *call, const GError *error);
 void tl_pairing_note_expiry (TlPairingService *service, gint64 when_ms);
 /* A request was made or changed: operators are told, the device's stream is served (issues when approved). */
 void tl_pairing_changed (TlPairingService *service, const TlPairingRecord *record);

@@ -54,6 +54,25 @@ finish_code_invalid (TlRpcCall *call)
   finish_with (call, TL_ERROR_CODE_INVALID, "the pairing code is not valid; ask for a new one");
 }
 
+static gboolean
+is_our_trouble (const GError *error)
+{
+  return error->domain != TL_ERROR || error->code == TL_ERROR_IO || error->code == TL_ERROR_READ_ONLY
+         || error->code == TL_ERROR_CORRUPT || error->code == TL_ERROR_INTERNAL || error->code == TL_ERROR_IN_USE;
+}
+
+void
+tl_pairing_finish_stranger (TlRpcCall *call, const GError *error)
+{
+  if (!is_our_trouble (error))
+    {
+      tl_rpc_call_finish (call, error);
+      return;
+    }
+  tl_log_error (TL_LOG_ERROR, "a pairing call could not be served", error);
+  finish_with (call, TL_ERROR_UNAVAILABLE, "the gateway cannot do this now; try again in a moment");
+}
+
 static void
 log_denied (TlRpcCall *call, const char *what, const char *device_id, const GError *error)
 {
@@ -203,7 +222,7 @@ on_code_found (const GError *error, gpointer result, gpointer user_data)
   TlOpenSession *entry;
 
   if (error != NULL && !tl_error_is (error, TL_ERROR_CODE_INVALID))
-    tl_rpc_call_finish (wait->call, error);
+    tl_pairing_finish_stranger (wait->call, error);
   else if (error != NULL || (code->method == TL_PAIRING_LINK) != (wait->start.code_id != NULL))
     finish_code_invalid (wait->call);
   else if (!tl_session_table_make_room (self->sessions, tl_rpc_call_peer (wait->call)->source))
@@ -268,7 +287,7 @@ take_session (TlPairingService *self, TlRpcCall *call, const char *session_id)
     finish_with (call, TL_ERROR_EXPIRED, "this pairing session is not open any more; start again");
   else if (entry->busy)
     {
-      finish_with (call, TL_ERROR_FAILED_PRECONDITION, "this pairing session is busy with another message");
+      finish_with (call, TL_ERROR_UNAVAILABLE, "this pairing session is busy with another message; try again");
       return NULL;
     }
   return entry;
@@ -293,7 +312,7 @@ on_attempt_taken (const GError *error, gpointer result, gpointer user_data)
       if (tl_error_is (error, TL_ERROR_CODE_INVALID))
         finish_code_invalid (wait->call);
       else
-        tl_rpc_call_finish (wait->call, error);
+        tl_pairing_finish_stranger (wait->call, error);
       return;
     }
   tl_log (TL_LOG_INFO, "pairing attempt counted", "code_id", entry->code_id, "source", entry->source, NULL);
@@ -379,21 +398,21 @@ reply_complete (TlRpcCall *call, const TlPairingRecord *record, TlPairingKeys *k
   tl_rpc_call_reply (call, &message.base);
 }
 
-typedef struct
-{
-  TlPairingWait *wait;
-  TlPairingKeys *keys;
-} CompleteWait;
-
 static void
 on_pairing_added (const GError *error, gpointer result, gpointer user_data)
 {
-  CompleteWait *complete = user_data;
-  g_autoptr (TlPairingWait) wait = complete->wait;
-  g_autoptr (TlPairingKeys) keys = complete->keys;
+  g_autoptr (TlPairingWait) wait = user_data;
+  TlOpenSession *entry = tl_session_table_lookup (wait->service->sessions, wait->session_id);
+  g_autoptr (TlPairingKeys) keys = tl_pairing_keys_ref (entry->keys);
   const TlPairingRecord *record = result;
 
-  g_free (complete);
+  entry->busy = FALSE;
+  if (error != NULL && is_our_trouble (error))
+    {
+      /* The attempt is spent, so the session stays: the same CompletePairing may come again. */
+      tl_pairing_finish_stranger (wait->call, error);
+      return;
+    }
   tl_session_table_remove (wait->service->sessions, wait->session_id);
   if (error != NULL)
     {
@@ -451,6 +470,15 @@ make_record (TlPairingService *self, TlOpenSession *entry, const TlPairingComple
   return record;
 }
 
+static void
+add_pairing (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry)
+{
+  entry->busy = TRUE;
+  tl_store_add_pairing (self->gateway->store, entry->record, entry->attempt_id, tl_clock_wall_ms (self->gateway->clock),
+                        on_pairing_added,
+                        tl_pairing_wait_new (self, call, entry->record->session_id, entry->record->request_id));
+}
+
 /* A session that is verified becomes a request. */
 static void
 complete_session (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry, const TlPairingComplete *complete)
@@ -460,10 +488,16 @@ complete_session (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry,
   g_autoptr (GError) error = NULL;
   g_autoptr (TlPairingKeys) keys = NULL;
   g_autoptr (EVP_PKEY) tls_key = NULL;
-  g_autoptr (TlPairingRecord) record = NULL;
   gboolean confirmed = FALSE;
-  CompleteWait *wait;
 
+  if (entry->record != NULL)
+    {
+      if (tl_pairing_keys_check_complete (entry->keys, complete))
+        add_pairing (self, call, entry);
+      else
+        finish_with (call, TL_ERROR_PROTOCOL, "this is not the CompletePairing that was verified");
+      return;
+    }
   if (tl_gateway_session_complete (entry->session, complete, now, &confirmed, &keys, &error))
     tls_key = tl_csr_verify (g_bytes_get_data (complete->csr_der, NULL), g_bytes_get_size (complete->csr_der), &error);
   if (tls_key == NULL)
@@ -475,12 +509,9 @@ complete_session (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry,
       tl_rpc_call_finish (call, error);
       return;
     }
-  record = make_record (self, entry, complete, tls_key, keys);
-  entry->busy = TRUE;
-  wait = g_new0 (CompleteWait, 1);
-  wait->wait = tl_pairing_wait_new (self, call, complete->session_id, record->request_id);
-  wait->keys = g_steal_pointer (&keys);
-  tl_store_add_pairing (gateway->store, record, entry->attempt_id, now, on_pairing_added, wait);
+  entry->record = make_record (self, entry, complete, tls_key, keys);
+  entry->keys = g_steal_pointer (&keys);
+  add_pairing (self, call, entry);
 }
 
 typedef struct
@@ -581,6 +612,7 @@ tl_pairing_service_new (TlGateway *gateway)
   self->waiting = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, tl_pairing_device_watch_free);
   self->operators = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   self->deciding = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->issuing = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   return self;
 }
 
@@ -594,6 +626,7 @@ tl_pairing_service_free (TlPairingService *self)
   g_hash_table_unref (self->waiting);
   g_ptr_array_unref (self->operators);
   g_hash_table_unref (self->deciding);
+  g_hash_table_unref (self->issuing);
   g_free (self);
 }
 

@@ -34,6 +34,8 @@ void tl_pairing_service_decide (TlPairingService *service, TlRpcCall *call,
 void tl_pairing_service_watch (TlPairingService *service, TlRpcCall *call);
 /* The gateway stops: devices and operators that wait are told to come again. */
 void tl_pairing_service_close_all (TlPairingService *service);
+/* Iterates the main context until no worker thread is left. */
+void tl_pairing_service_wait_idle (TlPairingService *service);
 /* The operator's stream ended. */
 void tl_pairing_service_unwatch (TlPairingService *service, TlRpcCall *call);
 

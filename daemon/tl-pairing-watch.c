@@ -122,14 +122,28 @@ admit (TlPairingService *self, const TlPairingRecord *record)
 }
 
 static void
+finish_watch (TlPairingService *self, const char *request_id, const GError *error)
+{
+  TlDeviceWatch *watch = g_hash_table_lookup (self->waiting, request_id);
+
+  if (watch == NULL)
+    return;
+  tl_pairing_finish_stranger (watch->call, error);
+  g_hash_table_remove (self->waiting, request_id);
+}
+
+static void
 on_completed (const GError *error, gpointer result, gpointer user_data)
 {
   TlPairingWait *wait = user_data;
   TlPairingService *self = wait->service;
   const TlPairingRecord *record = result;
 
+  g_hash_table_remove (self->issuing, wait->request_id);
   if (error == NULL)
     {
+      if (record->ended != NULL)
+        tl_gateway_end_certificates (self->gateway, record->ended);
       admit (self, record);
       tl_node_registry_device_changed (self->gateway->registry, record->device_id,
                                        record->label != NULL ? record->label : record->device_name);
@@ -137,13 +151,8 @@ on_completed (const GError *error, gpointer result, gpointer user_data)
     }
   else
     {
-      TlDeviceWatch *watch = g_hash_table_lookup (self->waiting, wait->request_id);
       tl_log_error (TL_LOG_WARNING, "issuing a device certificate", error);
-      if (watch != NULL)
-        {
-          tl_rpc_call_finish (watch->call, error);
-          g_hash_table_remove (self->waiting, wait->request_id);
-        }
+      finish_watch (self, wait->request_id, error);
     }
   g_free (wait->request_id);
   g_free (wait);
@@ -164,6 +173,9 @@ issue (TlPairingService *self, const TlPairingRecord *request)
   g_autoptr (TlCertificateRecord) record = NULL;
   TlPairingWait *wait;
 
+  /* A device may open its stream again and again: one certificate is made, all streams get it. */
+  if (g_hash_table_contains (self->issuing, request->request_id))
+    return;
   if (key != NULL)
     leaf = tl_certificate_authority_issue_device (ca, key, request->device_id, now, gateway->config->device_lifetime_ms,
                                                   gateway->random, &error);
@@ -171,8 +183,13 @@ issue (TlPairingService *self, const TlPairingRecord *request)
     {
       tl_log (TL_LOG_ERROR, "cannot issue a certificate", "request_id", request->request_id, "error",
               error != NULL ? error->message : "stored key does not parse", NULL);
+      if (error == NULL)
+        g_set_error (&error, TL_ERROR, TL_ERROR_INTERNAL,
+                     "the gateway could not issue a certificate; ask its operator");
+      finish_watch (self, request->request_id, error);
       return;
     }
+  g_hash_table_add (self->issuing, g_strdup (request->request_id));
   leaf_der = tl_certificate_to_der (leaf);
   record = make_certificate_record (leaf, request, tl_certificate_authority_generation (ca));
   wait = g_new0 (TlPairingWait, 1);
@@ -264,6 +281,13 @@ tl_pairing_service_close_all (TlPairingService *self)
   g_ptr_array_set_size (self->operators, 0);
 }
 
+void
+tl_pairing_service_wait_idle (TlPairingService *self)
+{
+  while (self->minting > 0)
+    g_main_context_iteration (NULL, TRUE);
+}
+
 /* ---- WatchPairing ---- */
 
 typedef struct
@@ -321,7 +345,7 @@ on_watched_found (const GError *error, gpointer result, gpointer user_data)
   if (error == NULL && record->sealed_keys != NULL)
     keys = tl_gateway_identity_unseal (self->gateway->identity, record->request_id, record->sealed_keys, NULL);
   if (error != NULL && !tl_error_is_not_found (error))
-    tl_rpc_call_finish (wait->call, error);
+    tl_pairing_finish_stranger (wait->call, error);
   else if (keys == NULL || !tl_pairing_keys_check_watch (keys, wait->session_id, watch->nonce, watch->mac))
     finish_unknown (wait->call);
   else

@@ -19,6 +19,8 @@ tl_open_session_free (TlOpenSession *entry)
   g_free (entry->attempt_id);
   g_free (entry->label);
   g_free (entry->code_minted_by);
+  tl_pairing_record_free (entry->record);
+  g_clear_pointer (&entry->keys, tl_pairing_keys_unref);
   g_free (entry);
 }
 
@@ -117,6 +119,15 @@ tl_session_table_remove (TlSessionTable *self, const char *session_id)
     remove_link (self, g_queue_find (&self->order, entry));
 }
 
+/* A verified session that could not be stored waits for its repeat no longer than the others. */
+static gint64
+deadline (const TlOpenSession *entry)
+{
+  if (entry->record != NULL)
+    return entry->opened_ms + TL_GATEWAY_SESSION_EXCHANGE_MS + TL_GATEWAY_SESSION_COMPLETE_MS;
+  return tl_gateway_session_deadline (entry->session);
+}
+
 guint
 tl_session_table_expire (TlSessionTable *self, gint64 now_ms)
 {
@@ -126,7 +137,7 @@ tl_session_table_expire (TlSessionTable *self, gint64 now_ms)
     {
       TlOpenSession *entry = link->data;
       next = link->next;
-      if (!entry->busy && now_ms >= tl_gateway_session_deadline (entry->session))
+      if (!entry->busy && now_ms >= deadline (entry))
         {
           remove_link (self, link);
           n++;

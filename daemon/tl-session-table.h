@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "identity/tl-admitted-set.h"
+#include "daemon/store/tl-records.h"
 #include "pairing/tl-gateway-session.h"
 
 G_BEGIN_DECLS
@@ -20,6 +20,8 @@ typedef struct
   gboolean auto_approve;
   char *label;
   char *code_minted_by;
+  TlPairingRecord *record; /* verified, not stored yet; NULL before */
+  TlPairingKeys *keys;     /* with record */
   gint64 opened_ms;
   gboolean busy; /* a store operation or KDF is under way for it: not evicted, no other message taken */
 } TlOpenSession;

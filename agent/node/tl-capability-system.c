@@ -170,6 +170,7 @@ describe_disks (void)
   g_autofree char *haystack = NULL;
   g_auto (GStrv) lines = NULL;
   json_t *disks = json_array ();
+  gboolean has_root = FALSE;
 
   if (mounts == NULL || filesystems == NULL)
     return disks;
@@ -189,7 +190,11 @@ describe_disks (void)
       if ((g_str_equal (mount_point, "/") || is_disk_type (type, haystack))
           && g_hash_table_add (seen, g_strdup (fields[2])))
         add_disk (disks, mount_point, type);
+      has_root = has_root || g_str_equal (mount_point, "/");
     }
+  /* In a chroot the root directory is no mount point of its own; people want to know its size all the same. */
+  if (!has_root)
+    add_disk (disks, "/", "");
   return disks;
 }
 

@@ -404,6 +404,7 @@ on_reset (TlGatewayLink *link, guint64 latest_seq, gpointer user_data)
   tl_log (TL_LOG_WARNING, "the gateway has another event log for this device; reading it from the start", NULL);
   clear_source (&runtime->ack);
   tl_ack_tracker_reset (runtime->tracker);
+  tl_request_runner_forget_events (runtime->runner);
   runtime->acked_seq = 0;
   if (!tl_node_state_set_cursor (runtime->state, 0, "", &error))
     tl_log_error (TL_LOG_WARNING, "event cursor", error);

@@ -200,7 +200,7 @@ tl_request_runner_submitted (TlRequestRunner *runner, const char *request_id, co
   runner->submitting--;
   if (error == NULL)
     forget_result (runner, request);
-  else if (tl_error_is (error, TL_ERROR_INVALID_ARGUMENT))
+  else if (tl_error_is (error, TL_ERROR_INVALID_ARGUMENT) || tl_error_is (error, TL_ERROR_PERMISSION_DENIED))
     {
       /* It would be refused for ever. */
       tl_log_error (TL_LOG_WARNING, "the gateway does not take a result; it is dropped", error);
@@ -214,6 +214,17 @@ tl_request_runner_submitted (TlRequestRunner *runner, const char *request_id, co
   if (error == NULL)
     submit_all (runner);
   check_idle (runner);
+}
+
+void
+tl_request_runner_forget_events (TlRequestRunner *runner)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, runner->requests);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    g_array_set_size (((TlRequest *)value)->seqs, 0);
 }
 
 void

@@ -63,6 +63,8 @@ void tl_request_runner_cancel (TlRequestRunner *runner, const char *data);
 void tl_request_runner_link_up (TlRequestRunner *runner);
 /* Answers to what was being handed in do not come any more. */
 void tl_request_runner_link_down (TlRequestRunner *runner);
+/* The gateway's event log is another one now: the sequence numbers that brought the requests mean nothing in it. */
+void tl_request_runner_forget_events (TlRequestRunner *runner);
 /* error NULL: accepted, duplicate or unknown, which are all the end of it. */
 void tl_request_runner_submitted (TlRequestRunner *runner, const char *request_id, const GError *error);
 

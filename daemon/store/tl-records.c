@@ -36,6 +36,7 @@ tl_pairing_record_free (TlPairingRecord *record)
   g_free (record->decided_by);
   g_free (record->reason);
   g_clear_pointer (&record->certificate_der, g_bytes_unref);
+  g_clear_pointer (&record->ended, g_ptr_array_unref);
   g_free (record);
 }
 
@@ -158,6 +159,8 @@ tl_pairing_record_copy (const TlPairingRecord *record)
   copy->decided_by = g_strdup (record->decided_by);
   copy->reason = g_strdup (record->reason);
   copy->certificate_der = copy_bytes (record->certificate_der);
+  if (copy->ended != NULL)
+    g_ptr_array_ref (copy->ended);
   return copy;
 }
 

@@ -63,6 +63,7 @@ typedef struct
   char *decided_by, *reason;
   gint64 requested_at, expires_at, decided_at;
   GBytes *certificate_der; /* COMPLETED */
+  GPtrArray *ended;        /* char* fingerprints revoked by this completion; NULL in any other result */
 } TlPairingRecord;
 
 /* Numbers are those of twinlatch.v1.DeviceState minus one. */

@@ -88,7 +88,9 @@ tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now,
       db, NULL, error,
       "INSERT INTO devices (device_id, name, state, role, client_kind, platform, identity_public, paired_at,"
       " approved_by, replaced_device_id) VALUES (?, ?, " SQL_DEVICE_ACTIVE ", ?, ?, ?, ?, ?, ?, ?)"
-      " ON CONFLICT (device_id) DO UPDATE SET name = excluded.name, state = excluded.state, role = excluded.role,"
+      /* Pairing again keeps the name that the operators know (PROTOCOL 3.5), unless the code gives another. */
+      " ON CONFLICT (device_id) DO UPDATE SET name = CASE WHEN ? THEN excluded.name ELSE name END,"
+      " state = excluded.state, role = excluded.role,"
       " client_kind = excluded.client_kind, platform = excluded.platform,"
       " identity_public = excluded.identity_public, paired_at = excluded.paired_at,"
       " approved_by = excluded.approved_by, replaced_device_id = excluded.replaced_device_id,"
@@ -96,7 +98,7 @@ tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now,
       tl_text (request->device_id), tl_text (request->label != NULL ? request->label : request->device_name),
       tl_int (request->role), tl_int (request->client_kind), tl_text (request->platform),
       tl_blob (request->identity_public, sizeof request->identity_public), tl_int (now), tl_text (request->decided_by),
-      tl_text (request->replaces_device_id));
+      tl_text (request->replaces_device_id), tl_int (request->label != NULL));
 }
 
 gboolean
@@ -167,14 +169,15 @@ tl_store_list_admissions (TlStore *store, gint64 now, GError **error)
 
 /* ---- changes ---- */
 
-/* The fingerprints of a device's unrevoked certificates but one, which become revoked. */
-static GPtrArray *
-revoke_others (TlDatabase *db, const char *device_id, const char *fingerprint, GError **error)
+GPtrArray *
+tl_store_revoke_certificates (TlDatabase *db, const char *device_id, const char *but, gboolean only_unused,
+                              GError **error)
 {
   tl_query_auto query = tl_database_query (db, error,
                                            "UPDATE certificates SET revoked = 1 WHERE device_id = ?"
-                                           " AND fingerprint <> ? AND NOT revoked RETURNING fingerprint",
-                                           tl_text (device_id), tl_text (fingerprint));
+                                           " AND fingerprint <> ? AND NOT revoked AND NOT (? AND used)"
+                                           " RETURNING fingerprint",
+                                           tl_text (device_id), tl_text (but), tl_int (only_unused));
   g_autoptr (GPtrArray) fingerprints = g_ptr_array_new_with_free_func (g_free);
   gboolean row = query != NULL;
 
@@ -218,7 +221,7 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
                         tl_text (request_id)))
     return FALSE;
   db->erase_pending = TRUE;
-  operation->result = revoke_others (db, device_id, operation->id, error);
+  operation->result = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
   return operation->result != NULL;
 }
 
@@ -258,7 +261,7 @@ revoke_device (TlStoreOperation *operation, TlDatabase *db, TlRevocation *revoca
                         tl_int (operation->now), tl_text (operation->actor), tl_text (operation->reason),
                         tl_text (operation->device_id)))
     return FALSE;
-  fingerprints = revoke_others (db, operation->device_id, "", error);
+  fingerprints = tl_store_revoke_certificates (db, operation->device_id, "", FALSE, error);
   if (fingerprints == NULL)
     return FALSE;
   revocation->certificates = fingerprints->len;

@@ -104,16 +104,37 @@ tl_store_decide_pairing (TlStore *store, const char *request_id, gboolean approv
   tl_store_submit (store, operation, callback, user_data);
 }
 
+/* Asked again: the certificate of then is given out only while it is still good. The transaction orders this against a
+ * revocation, so that no late callback admits what was revoked. */
+static gboolean
+check_still_admitted (TlDatabase *db, const TlPairingRecord *request, GError **error)
+{
+  gint64 good;
+
+  if (!tl_database_integer (db, &good, error,
+                            "SELECT count (*) FROM certificates AS c JOIN devices AS d USING (device_id)"
+                            " WHERE c.request_id = ? AND NOT c.revoked AND d.state = " SQL_DEVICE_ACTIVE,
+                            tl_text (request->request_id)))
+    return FALSE;
+  if (good > 0)
+    return TRUE;
+  g_set_error (error, TL_ERROR, TL_ERROR_REVOKED, "the certificate of this pairing was revoked; pair again");
+  return FALSE;
+}
+
 static gboolean
 run_complete_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlCertificateRecord *certificate = operation->record;
   g_autoptr (TlPairingRecord) request = tl_store_load_pairing (db, operation->id, error);
+  g_autoptr (GPtrArray) ended = NULL;
 
   if (request == NULL)
     return FALSE;
   if (request->state == TL_PAIRING_STATE_COMPLETED)
     {
+      if (!check_still_admitted (db, request, error))
+        return FALSE;
       operation->result = g_steal_pointer (&request);
       return TRUE;
     }
@@ -126,13 +147,17 @@ run_complete_pairing (TlStoreOperation *operation, TlDatabase *db, GError **erro
     }
   if (!check_state (operation, db, TL_PAIRING_STATE_APPROVED, error) || !tl_store_check_device (db, request, error)
       || !tl_store_put_device (db, request, operation->now, error)
+      /* PROTOCOL 4.3: at most one unused leaf. */
+      || (ended = tl_store_revoke_certificates (db, request->device_id, "", TRUE, error)) == NULL
       || !tl_store_put_certificate (db, certificate, request->request_id, error)
       || !tl_database_run (db, NULL, error,
                            "UPDATE pairings SET state = " SQL_PAIRING_COMPLETED ", certificate_der = ?"
                            " WHERE request_id = ?",
-                           tl_bytes (operation->bytes), tl_text (operation->id)))
+                           tl_bytes (operation->bytes), tl_text (operation->id))
+      || !tl_store_load_pairing_result (operation, db, error))
     return FALSE;
-  return tl_store_load_pairing_result (operation, db, error);
+  ((TlPairingRecord *)operation->result)->ended = g_steal_pointer (&ended);
+  return TRUE;
 }
 
 void

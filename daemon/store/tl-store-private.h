@@ -259,6 +259,10 @@ TlDeviceRecord *tl_store_load_device (TlDatabase *db, const char *device_id, GEr
 /* ADMISSION: PROTOCOL 3.5 and bans for a request, TRUE: nothing speaks against it. */
 gboolean tl_store_check_device (TlDatabase *db, const TlPairingRecord *request, GError **error);
 gboolean tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now, GError **error);
+/* The fingerprints of a device's unrevoked certificates but one ("" = all), which become revoked; only_unused: of those
+ * that nobody used yet. */
+GPtrArray *tl_store_revoke_certificates (TlDatabase *db, const char *device_id, const char *but, gboolean only_unused,
+                                         GError **error);
 gboolean tl_store_put_certificate (TlDatabase *db, const TlCertificateRecord *certificate, const char *request_id,
                                    GError **error);
 /* NODES: appends to a device's log. */

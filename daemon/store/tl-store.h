@@ -116,7 +116,8 @@ void tl_store_decide_pairing (TlStore *store, const char *request_id, gboolean a
                               const char *reason, gint64 now, TlStoreCallback callback, gpointer user_data);
 /* [durable] Issuance, one transaction: the request is APPROVED and not expired (COMPLETED already: nothing changes,
  * result is the stored one with its certificate), bans are looked at again, the device is inserted or updated (pairing
- * again: same identity; replaced_device_id from the request), the certificate recorded, the request COMPLETED. result:
+ * again: same identity; replaced_device_id from the request), the device's unused certificates are revoked and this one
+ * recorded (`ended` of the result), the request COMPLETED. result:
  * TlPairingRecord */
 void tl_store_complete_pairing (TlStore *store, const char *request_id, const TlCertificateRecord *certificate,
                                 GBytes *certificate_der, gint64 now, TlStoreCallback callback, gpointer user_data);

@@ -69,7 +69,10 @@ static const ErrorRow error_table[TL_N_ERRORS] = {
   [TL_ERROR_CAPABILITY_FAILED] = { "capability_failed", STATUS_ABORTED, TL_EXIT_CAPABILITY },
 };
 
-G_DEFINE_QUARK (tl - error - quark, tl_error)
+/* The formatter would put blanks into the name. */
+/* clang-format off */
+G_DEFINE_QUARK (tl-error-quark, tl_error)
+/* clang-format on */
 
 static const ErrorRow *
 row_for_code (int code)

@@ -52,6 +52,13 @@ skip_string (Scanner *scanner)
     step (scanner);
 }
 
+/* strchr() finds the set's own end as well: a NUL byte is part of no number. */
+static gboolean
+is_one_of (char c, const char *set)
+{
+  return c != '\0' && strchr (set, c) != NULL;
+}
+
 /* Reals are left to jansson; whole numbers must fit |x| < 2^53, where a double and a 64-bit integer agree. */
 static gboolean
 scan_number (Scanner *scanner, GError **error)
@@ -67,9 +74,9 @@ scan_number (Scanner *scanner, GError **error)
       if (++n_digits <= MAX_INTEGER_DIGITS)
         value = value * 10 + (*scanner->p - '0');
     }
-  if (scanner->p < scanner->end && strchr (".eE", *scanner->p) != NULL)
+  if (scanner->p < scanner->end && is_one_of (*scanner->p, ".eE"))
     {
-      while (scanner->p < scanner->end && (g_ascii_isdigit (*scanner->p) || strchr (".eE+-", *scanner->p) != NULL))
+      while (scanner->p < scanner->end && (g_ascii_isdigit (*scanner->p) || is_one_of (*scanner->p, ".eE+-")))
         step (scanner);
       return TRUE;
     }
@@ -132,6 +139,8 @@ tl_json_parse (const char *text, gssize length, gsize max_bytes, GError **error)
                    "JSON of %" G_GSIZE_FORMAT " bytes is larger than the limit of %" G_GSIZE_FORMAT, n, max_bytes);
       return NULL;
     }
+  if (n == 0)
+    text = ""; /* an empty GBytes has no data */
   if (!check_limits (text, n, error))
     return NULL;
 

@@ -149,6 +149,37 @@ tl_ed25519_sign (const TlSecret *seed, const void *message, gsize length, guint8
   return TRUE;
 }
 
+/*
+ * The encodings of the points of order 1, 2, 4 and 8 of edwards25519 (with sign bit clear; also the non-canonical
+ * ones): under such a "public key" one signature verifies any message (RFC 8032 leaves refusing them to the user).
+ * Values as in the curve's published list of small-order points.
+ */
+static gboolean
+is_small_order (const guint8 public_key[TL_ED25519_PUBLIC_LENGTH])
+{
+  static const guint8 order8[][TL_ED25519_PUBLIC_LENGTH] = {
+    { 0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+      0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05 },
+    { 0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+      0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a },
+  };
+  guint8 y[TL_ED25519_PUBLIC_LENGTH];
+  gboolean zeros = TRUE, ones = TRUE;
+
+  memcpy (y, public_key, sizeof y);
+  y[31] &= 0x7f;
+  for (guint i = 0; i < G_N_ELEMENTS (order8); i++)
+    if (memcmp (y, order8[i], sizeof y) == 0)
+      return TRUE;
+  for (guint i = 1; i < 31; i++)
+    {
+      zeros = zeros && y[i] == 0;
+      ones = ones && y[i] == 0xff;
+    }
+  /* y = 0, 1; and p - 1, p, p + 1 with p = 2^255 - 19. */
+  return (zeros && y[31] == 0 && y[0] <= 1) || (ones && y[31] == 0x7f && y[0] >= 0xec && y[0] <= 0xee);
+}
+
 gboolean
 tl_ed25519_verify (const guint8 *public_key, gsize public_length, const void *message, gsize length,
                    const guint8 *signature, gsize signature_length)
@@ -158,7 +189,7 @@ tl_ed25519_verify (const guint8 *public_key, gsize public_length, const void *me
   gboolean ok;
 
   if (public_key == NULL || public_length != TL_ED25519_PUBLIC_LENGTH || signature == NULL
-      || signature_length != TL_ED25519_SIGNATURE_LENGTH)
+      || signature_length != TL_ED25519_SIGNATURE_LENGTH || is_small_order (public_key))
     return FALSE;
 
   key = EVP_PKEY_new_raw_public_key (EVP_PKEY_ED25519, NULL, public_key, public_length);

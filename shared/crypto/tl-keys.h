@@ -28,7 +28,7 @@ gboolean tl_ed25519_generate (TlRandom *random, TlSecret **seed, guint8 public_k
 gboolean tl_ed25519_public (const TlSecret *seed, guint8 public_key[TL_ED25519_PUBLIC_LENGTH], GError **error);
 gboolean tl_ed25519_sign (const TlSecret *seed, const void *message, gsize length,
                           guint8 signature[TL_ED25519_SIGNATURE_LENGTH], GError **error);
-/* FALSE for wrong lengths and bad signatures alike. */
+/* FALSE for wrong lengths, small-order public keys (under which anything verifies) and bad signatures alike. */
 gboolean tl_ed25519_verify (const guint8 *public_key, gsize public_length, const void *message, gsize length,
                             const guint8 *signature, gsize signature_length);
 

@@ -375,7 +375,7 @@ wants_messages (TlRpcCall *call)
   gboolean wants;
 
   pthread_mutex_lock (&call->lock);
-  wants = !call->finished;
+  wants = !call->finished && !call->cancelled;
   pthread_mutex_unlock (&call->lock);
   return wants && tl_rpc_server_is_open (call->server);
 }

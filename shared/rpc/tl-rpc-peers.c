@@ -15,9 +15,9 @@
  * Requests of strangers that are still arriving: gRPC buffers a message as a whole (up to the transport limit) before
  * our 16 KiB limit is looked at, so these bound what strangers can make us hold.
  */
-#define MAX_ARRIVING            128
-#define MAX_ARRIVING_PER_SOURCE 16
-#define ARRIVAL_TIMEOUT_US      (G_GINT64_CONSTANT (10) * G_USEC_PER_SEC)
+#define MAX_ARRIVING            32
+#define MAX_ARRIVING_PER_SOURCE 8
+#define ARRIVAL_TIMEOUT_US      (G_GINT64_CONSTANT (5) * G_USEC_PER_SEC)
 
 typedef struct
 {

@@ -23,8 +23,10 @@ class PythonNode:
                       capabilities=self.capabilities, client_kind=messages.enum("ClientKind", "CLIENT_KIND_NODE"))
         return self.node.RegisterNode(**dict(fields, **changes))
 
-    def _requests(self):
-        while (message := self.up.get()) is not None:
+    @staticmethod
+    def _requests(up):
+        """Bound to its queue: an older stream's thread must not take what is meant for the newer one."""
+        while (message := up.get()) is not None:
             yield message
 
     def stream(self, seq=0, event_id="", device_id=None, timeout=30):
@@ -35,7 +37,7 @@ class PythonNode:
         resume.resume.cursor.seq, resume.resume.cursor.event_id = seq, event_id
         self.up = queue.Queue()
         self.up.put(resume)
-        self.events = self.node.StreamEvents(self._requests(), timeout=timeout)
+        self.events = self.node.StreamEvents(self._requests(self.up), timeout=timeout)
         return self.events
 
     def open(self):

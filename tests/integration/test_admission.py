@@ -288,6 +288,7 @@ class Methods(twinlatch.TestCase):
         device = self.gw.pair_device("again")
         first = device.chain_pem
         key = device.key_pem
+        self.gw.connect(device).node.GetGatewayInfo()  # used: an unused leaf would end when the next is issued
         device.tls_key = Device().tls_key
         session = self.gw.session(self.gw.mint("link"), device)
         session.start()

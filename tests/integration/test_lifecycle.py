@@ -68,6 +68,12 @@ class Lifecycle(twinlatch.TestCase):
             self.assertFalse(os.path.exists(self.gw.socket), "the socket goes with it")
             self.assertFalse(list(self.gw.state.glob("twinlatch.db-wal")), "the log is checkpointed at the end")
 
+    def test_sigterm_right_after_ready(self):
+        for _ in range(10):
+            process = self.gw.launch()
+            process.wait_line('"ready"')
+            self.assertEqual(process.stop(), 0, process.text)
+
     def test_it_comes_back_as_the_same_gateway(self):
         self.gw.start()
         first, ca, leaf = self.gw.gateway_id, self.gw.ca_pem, self.gw.server_leaf()

@@ -346,6 +346,42 @@ test_openssl_error (void)
   g_assert_cmpuint (ERR_peek_error (), ==, 0);
 }
 
+/* Under a small-order key R = the neutral point, S = 0 is a signature of everything (OpenSSL accepts it). */
+static void
+test_ed25519_small_order (void)
+{
+  static const char *const keys[] = {
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+  };
+  guint8 signature[TL_ED25519_SIGNATURE_LENGTH] = { 1 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      guint8 key[TL_ED25519_PUBLIC_LENGTH];
+      char message[16];
+
+      g_assert_true (tl_hex_decode (keys[i], key, sizeof key));
+      for (guint n = 0; n < 64; n++) /* of order 8: one message in eight fits */
+        {
+          int length = g_snprintf (message, sizeof message, "message %u", n);
+          g_assert_false (tl_ed25519_verify (key, sizeof key, message, (gsize)length, signature, sizeof signature));
+        }
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -362,5 +398,6 @@ main (int argc, char *argv[])
   g_test_add_func ("/crypto/keys/aead-format", test_aead_format);
   g_test_add_func ("/crypto/keys/aead-tamper", test_aead_tamper);
   g_test_add_func ("/crypto/keys/openssl-error", test_openssl_error);
+  g_test_add_func ("/keys/ed25519/small-order", test_ed25519_small_order);
   return g_test_run ();
 }

@@ -131,6 +131,8 @@ test_rotation (Fixture *f, gconstpointer data)
       g_assert_true (tl_gateway_identity_serves (identity, leaves[i - 1]));
     }
   g_assert_false (tl_gateway_identity_serves (identity, leaves[0]));
+  tl_clock_advance (f->clock, 10 * 60 * 1000);
+  g_assert_false (tl_gateway_identity_serves (identity, leaves[1]));
 }
 
 static void

@@ -8,7 +8,7 @@
 /* Shapes of calls, limits, deadlines, cancellation, shutdown. Who may call is test-rpc-admission.c. */
 
 #define MANY     100
-#define ARRIVING 16 /* MAX_ARRIVING_PER_SOURCE of tl-rpc-peers.c */
+#define ARRIVING 8 /* MAX_ARRIVING_PER_SOURCE of tl-rpc-peers.c */
 
 static void
 test_unary (void)
@@ -261,7 +261,7 @@ count_refused (Listener **listeners, guint n)
   return refused;
 }
 
-/* Strangers behind one address may have 16 requests on their way; those that arrived do not count. */
+/* Strangers behind one address may have 8 requests on their way; those that arrived do not count. */
 static void
 test_arriving_limit (void)
 {

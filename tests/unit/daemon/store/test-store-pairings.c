@@ -364,6 +364,8 @@ test_complete_twice (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   fixture_reopen (f);
   g_assert_cmpint (complete (f, request, second, STORE_NOW + DAY_MS, &two), ==, REQUEST_OK);
   g_assert_true (g_bytes_equal (one->certificate_der, two->certificate_der));
+  g_assert_nonnull (one->ended);
+  g_assert_null (two->ended);
 
   device = find_device (f, device_id);
   g_assert_cmpint (device->state, ==, TL_DEVICE_ACTIVE);
@@ -372,6 +374,21 @@ test_complete_twice (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_assert_cmpuint (device->certificates->len, ==, 1);
   g_assert_cmpstr (((TlCertificateRecord *)device->certificates->pdata[0])->fingerprint, ==, first->fingerprint);
   g_assert_false (((TlCertificateRecord *)device->certificates->pdata[0])->used);
+}
+
+/* A late second issuance must not bring back what was revoked in between: the caller admits what this answers. */
+static void
+test_complete_after_revocation (Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *device_id = fixture_id (f);
+  g_autoptr (TlPairingRecord) request = request_pairing (f, device_id, 1, "k", TL_ROLE_NODE, REQUEST_OK);
+  g_autoptr (TlCertificateRecord) certificate = make_certificate (f, request);
+  g_autoptr (TlPairingRecord) one = NULL;
+
+  approve (f, request);
+  g_assert_cmpint (complete (f, request, certificate, STORE_NOW, &one), ==, REQUEST_OK);
+  tl_store_revoke_device (f->store, device_id, "uid:0", "", STORE_NOW, NULL, NULL);
+  g_assert_cmpint (complete (f, request, certificate, STORE_NOW, NULL), ==, TL_ERROR_REVOKED);
 }
 
 static void
@@ -503,6 +520,7 @@ main (int argc, char *argv[])
   store_test ("/store/pairings/decide-expired", test_decide_expired);
   store_test ("/store/pairings/three-wrong-comparisons", test_three_wrong_comparisons);
   store_test ("/store/pairings/complete-twice", test_complete_twice);
+  store_test ("/store/pairings/complete-after-revocation", test_complete_after_revocation);
   store_test ("/store/pairings/complete-refused", test_complete_refused);
   store_test ("/store/pairings/expire", test_expire);
   store_test ("/store/pairings/get-and-list", test_get_and_list);

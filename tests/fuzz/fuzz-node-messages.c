@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/tl-error.h"
+#include "daemon/tl-capability-name.h"
+#include "daemon/tl-node-registry.h"
+#include "daemon/tl-receipt-check.h"
+#include "fuzz.h"
+
+#define GATEWAY_ID "01JD0000000000000000GATEWA"
+#define DEVICE_ID  "01JD0000000000000000DEV1CE"
+#define REQUEST_ID "01JD0000000000000000REQEST"
+
+/* What is accepted is within the limits, and is accepted again as the store keeps it. */
+static void
+look_at_registration (const Twinlatch__V1__RegisterNodeRequest *request)
+{
+  gsize size = twinlatch__v1__register_node_request__get_packed_size (request);
+  g_autofree guint8 *packed = g_malloc (size + 1);
+  Twinlatch__V1__RegisterNodeRequest *again;
+
+  g_assert_cmpuint (request->n_capabilities, <=, TL_NODE_MAX_CAPABILITIES);
+  for (gsize i = 0; i < request->n_capabilities; i++)
+    {
+      const Twinlatch__V1__CapabilityDescriptor *capability = request->capabilities[i];
+
+      g_assert_true (tl_capability_name_is_valid (capability->name));
+      g_assert_true (g_utf8_validate (capability->description, -1, NULL));
+      g_assert_cmpuint (strlen (capability->input_schema), <=, TL_NODE_MAX_SCHEMA);
+    }
+  g_assert_cmpuint (twinlatch__v1__register_node_request__pack (request, packed), ==, size);
+  again = twinlatch__v1__register_node_request__unpack (NULL, size, packed);
+  g_assert_nonnull (again);
+  g_assert_null (tl_node_registry_check_registration (again));
+  twinlatch__v1__register_node_request__free_unpacked (again, NULL);
+}
+
+static void
+register_node (const guint8 *data, gsize size)
+{
+  Twinlatch__V1__RegisterNodeRequest *request = twinlatch__v1__register_node_request__unpack (NULL, size, data);
+  g_autoptr (GError) error = NULL;
+
+  if (request == NULL)
+    return;
+  error = tl_node_registry_check_registration (request);
+  if (error == NULL)
+    look_at_registration (request);
+  else
+    g_assert_true (g_utf8_validate (error->message, -1, NULL)); /* it goes into a status, and into logs */
+  twinlatch__v1__register_node_request__free_unpacked (request, NULL);
+}
+
+static void
+submit_result (const guint8 *data, gsize size)
+{
+  static const guint8 identity_public[32]
+      = { 0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+          0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a };
+  const TlCapabilityRecord record = { .request_id = (char *)REQUEST_ID,
+                                      .device_id = (char *)DEVICE_ID,
+                                      .capability = (char *)"echo",
+                                      .input = (char *)"{}",
+                                      .requested_by = (char *)"uid 1000",
+                                      .expires_at = 1763719200000 };
+  Twinlatch__V1__SubmitCapabilityResultRequest *result
+      = twinlatch__v1__submit_capability_result_request__unpack (NULL, size, data);
+  g_autoptr (GError) error = NULL;
+
+  if (result == NULL)
+    return;
+  /* Nobody here has the key: no signature can be right. */
+  g_assert_false (tl_receipt_check (result, &record, GATEWAY_ID, identity_public, &error));
+  g_assert_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT);
+  twinlatch__v1__submit_capability_result_request__free_unpacked (result, NULL);
+}
+
+/* What an admitted node sends. The first byte says which message. */
+int
+LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
+{
+  if (size == 0)
+    return 0;
+  if (data[0] == 'R')
+    submit_result (data + 1, size - 1);
+  else
+    register_node (data + 1, size - 1);
+  return 0;
+}
