@@ -227,7 +227,8 @@ end_by_timeout (TlDispatcher *self, TlOpenRequest *request)
           = { .error = state == TL_REQUEST_RUNNING            ? "the device did not finish in time"
                        : state == TL_REQUEST_AWAITING_CONSENT ? "nobody at the device agreed in time"
                                                               : "the device did not start it in time",
-              .error_reason = "timed_out" };
+              .error_reason = "timed_out",
+              .cancel_device = TRUE };
       tl_dispatcher_move (self, request, TL_REQUEST_TIMED_OUT, &outcome, NULL, NULL);
     }
 }
