@@ -35,7 +35,8 @@ run_one ()
 
   [ ! -f "$here/$name.dict" ] || arguments+=(-dict="$here/$name.dict")
   mkdir -p "$build/tests/fuzz/found-$name"
-  UBSAN_OPTIONS=print_stacktrace=1 nice -n 10 "$build/tests/fuzz/fuzz-$name" "${arguments[@]}" \
+  ASAN_OPTIONS=quarantine_size_mb=32 UBSAN_OPTIONS=print_stacktrace=1 nice -n 10 \
+    "$build/tests/fuzz/fuzz-$name" "${arguments[@]}" \
     "$build/tests/fuzz/found-$name" "$here/corpus/$name" >"$log" 2>&1 </dev/null
   echo "$? $((SECONDS - start))" >"$log.status"
 }
@@ -52,7 +53,8 @@ fi
 
 mkdir -p "$build"
 if [ ! -f "$build/build.ninja" ]; then
-  CC=clang nice -n 10 meson setup "$build" "$root" -Dfuzzing=true >"$log" 2>&1 || bail_out "meson setup failed"
+  # The targets bring their own options; what is only linked need not be fast but there.
+  CC=clang nice -n 10 meson setup "$build" "$root" -Dfuzzing=true --buildtype=plain >"$log" 2>&1 || bail_out "meson setup failed"
 fi
 nice -n 10 ninja -C "$build" -j "$jobs" fuzz-targets >"$log" 2>&1 || bail_out "the targets do not build"
 

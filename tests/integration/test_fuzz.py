@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every fuzz target reads its corpus and searches on from it for some seconds; TL_TEST_FULL=1: for a minute, each run another way."""
+"""Every fuzz target reads its corpus and searches on from it for some seconds (TL_TEST_FULL=1: a minute, and elsewhere)."""
 import os
 import pathlib
 import shutil
@@ -7,12 +7,11 @@ import subprocess
 import sys
 import unittest
 
-import wire
-
-sys.path.insert(0, str(wire.SOURCE / "tests" / "runner"))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "runner"))
 import tap  # noqa: E402
 
-FUZZ = wire.SOURCE / "tests" / "fuzz"
+FUZZ = TESTS / "fuzz"
 FULL = os.environ.get("TL_TEST_FULL") == "1"
 CORPUS_FILES, CORPUS_BYTES = 30, 100 * 1024
 

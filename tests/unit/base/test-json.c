@@ -66,8 +66,8 @@ test_malformed (void)
   assert_refused ("\"\\u0000\"", -1, TL_ERROR_INVALID_ARGUMENT, NULL);
   assert_refused ("[1]\0", 4, TL_ERROR_INVALID_ARGUMENT, "NUL");
   assert_refused ("\"a\0b\"", 5, TL_ERROR_INVALID_ARGUMENT, NULL);
-  assert_refused ("[9007199254740992\0]", 19, TL_ERROR_INVALID_ARGUMENT, NULL);
-  assert_refused ("[1.5\0]", 7, TL_ERROR_INVALID_ARGUMENT, "NUL");
+  assert_refused ("{\"i\":9007199254740992\0}", 23, TL_ERROR_INVALID_ARGUMENT, NULL);
+  assert_refused ("{\"i\":1.5\0}", 10, TL_ERROR_INVALID_ARGUMENT, "NUL");
   assert_refused (NULL, 0, TL_ERROR_INVALID_ARGUMENT, "line 1");
   assert_refused ("\"open", -1, TL_ERROR_INVALID_ARGUMENT, NULL);
   assert_refused ("\"open\\", -1, TL_ERROR_INVALID_ARGUMENT, NULL);
