@@ -6,12 +6,13 @@
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "daemon/tl-dispatcher-private.h"
+#include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
 
 #define RESULT_MAX_ERROR  1024
 #define RESULT_MAX_REASON 64
 
-/* A result on its way: the call waits for the device's key, then for the commit. */
+/* A result on its way: the call waits for the commit. */
 typedef struct
 {
   TlDispatcher *dispatcher;
@@ -142,33 +143,23 @@ accept (Result *self, TlOpenRequest *request)
 }
 
 static void
-on_device_found (const GError *error, gpointer record, gpointer user_data)
+check_and_accept (Result *self, TlOpenRequest *request, const TlNode *node)
 {
-  Result *self = user_data;
-  TlDispatcher *dispatcher = self->dispatcher;
-  const TlDeviceRecord *device = record;
-  TlOpenRequest *request = g_hash_table_lookup (dispatcher->open, self->result->request_id);
+  TlGateway *gateway = self->dispatcher->gateway;
   TlRequestState state;
-  g_autoptr (GError) local = NULL;
+  g_autoptr (GError) error = NULL;
 
-  if (error != NULL)
-    tl_rpc_call_finish (self->call, error);
-  else if (request == NULL || request->ending)
-    answer (self->call, TRUE, FALSE); /* it ended while the device was looked up */
-  else if (!check_text (self->result, request->record, &local)
-           || (!self->result->success && !failure_state (self->result, &state, &local))
-           || !tl_receipt_check (self->result, request->record, tl_gateway_identity_id (dispatcher->gateway->identity),
-                                 device->identity_public, &local))
-    {
-      tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id",
-              self->result->request_id, "error", local->message, NULL);
-      tl_rpc_call_finish (self->call, local);
-    }
-  else
+  if (check_text (self->result, request->record, &error)
+      && (self->result->success || failure_state (self->result, &state, &error))
+      && tl_receipt_check (self->result, request->record, tl_gateway_identity_id (gateway->identity),
+                           node->identity_public, &error))
     {
       accept (self, request);
       return;
     }
+  tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id", self->result->request_id,
+          "error", error->message, NULL);
+  tl_rpc_call_finish (self->call, error);
   result_free (self);
 }
 
@@ -216,6 +207,7 @@ tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id
 {
   TlStore *store = self->gateway->store;
   TlOpenRequest *request = g_hash_table_lookup (self->open, message->request_id);
+  TlNode *node = tl_node_registry_lookup (self->gateway->registry, device_id);
   Result *result;
 
   if (!tl_ulid_is_valid (message->request_id))
@@ -229,8 +221,8 @@ tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id
   result->call = tl_rpc_call_ref (call);
   result->device_id = g_strdup (device_id);
   result->result = copy_result (message);
-  if (request != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
-    tl_store_find_device (store, device_id, on_device_found, result);
+  if (request != NULL && node != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
+    check_and_accept (result, request, node);
   else
     tl_store_get_request (store, message->request_id, on_request_looked_up, result);
 }

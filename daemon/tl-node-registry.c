@@ -93,6 +93,7 @@ on_devices_listed (const GError *error, gpointer result, gpointer user_data)
       TlNode *node = ensure (self, device->device_id);
       g_free (node->name);
       node->name = g_strdup (device->name);
+      memcpy (node->identity_public, device->identity_public, sizeof node->identity_public);
       node->revoked = device->state != TL_DEVICE_ACTIVE;
       node->last_seen_at = MAX (node->last_seen_at, device->last_seen_at);
     }
@@ -254,12 +255,14 @@ announce (TlNodeRegistry *self, const TlNode *node)
 }
 
 void
-tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, const char *name)
+tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, const char *name,
+                                 const guint8 identity_public[32])
 {
   TlNode *node = ensure (self, device_id);
 
   g_free (node->name);
   node->name = g_strdup (name);
+  memcpy (node->identity_public, identity_public, sizeof node->identity_public);
   node->revoked = FALSE;
   announce (self, node);
 }

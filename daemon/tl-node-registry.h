@@ -21,6 +21,7 @@ typedef struct
 {
   char *device_id;
   char *name;
+  guint8 identity_public[32]; /* Ed25519, recorded at pairing; never changes for a device id (PROTOCOL 3.5) */
   Twinlatch__V1__RegisterNodeRequest *registration; /* NULL: never registered */
   TlEventStream *stream;                            /* NULL: not connected */
   TlRpcCall *call;                                  /* of the stream */
@@ -45,7 +46,8 @@ const Twinlatch__V1__CapabilityDescriptor *tl_node_find_capability (const TlNode
 gboolean tl_node_is_connected (const TlNode *node);
 
 /* Paired (again): the node exists from now on. */
-void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *device_id, const char *name);
+void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *device_id, const char *name,
+                                      const guint8 identity_public[32]);
 /* Revoked: nothing is dispatched any more; its stream is the rpc layer's to cut (tl_rpc_server_drop_device). */
 void tl_node_registry_device_revoked (TlNodeRegistry *registry, const char *device_id);
 /* NULL on success, else an error for the caller: INVALID_ARGUMENT naming what is malformed. Takes nothing over. */
