@@ -13,10 +13,12 @@
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
 #include "daemon/tl-wire.h"
+#include "identity/tl-state-lock.h"
 #include "pairing/tl-pairing-link.h"
 
-#define TICK_MS     500
-#define PROBE_TICKS 20 /* health looks at the disk every 10 s; every tick while it is broken */
+#define TICK_MS       500
+#define STATE_LOCK_MS 5000
+#define PROBE_TICKS   20 /* health looks at the disk every 10 s; every tick while it is broken */
 
 static void gateway_free (TlGateway *self);
 
@@ -26,6 +28,7 @@ static gboolean
 open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
 {
   g_autofree char *secrets_dir = g_build_filename (options->state_dir, "secrets", NULL);
+  g_autoptr (TlStateLock) lock = NULL;
 
   if (!tl_dir_ensure (options->state_dir, 0700, error))
     return FALSE;
@@ -34,6 +37,10 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
     return FALSE;
   self->secrets = tl_secret_store_new_file (secrets_dir, options->secrets_key, error);
   if (self->secrets == NULL)
+    return FALSE;
+  /* CA, leaf and sealing key may be made here: not beside another program that changes this identity. */
+  lock = tl_state_lock_acquire (options->state_dir, STATE_LOCK_MS, error);
+  if (lock == NULL)
     return FALSE;
   self->identity
       = tl_gateway_identity_open (self->store, self->secrets, (const char *const *)options->config->server_names,
@@ -202,9 +209,13 @@ static void
 gateway_free (TlGateway *self)
 {
   g_clear_handle_id (&self->tick_source, g_source_remove);
-  /* Callbacks come while it closes and may submit more, which it refuses by itself: the pointer has to stay. */
+  /* Callbacks come while it closes and may submit more, which it refuses by itself: the pointer has to stay until then.
+   */
   if (self->store != NULL)
-    tl_store_close (self->store);
+    {
+      tl_store_close (self->store);
+      self->store = NULL;
+    }
   g_clear_pointer (&self->server, tl_rpc_server_unref);
   g_clear_pointer (&self->pairing, tl_pairing_service_free);
   g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
