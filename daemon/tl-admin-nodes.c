@@ -4,6 +4,7 @@
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-wire.h"
 
 static gboolean
 is_wanted (const TlNode *node, const Twinlatch__V1__ListNodesRequest *request, const char *token)
@@ -64,16 +65,6 @@ typedef struct
   Twinlatch__V1__ExecuteCapabilityRequest *request;
 } Execution;
 
-static Twinlatch__V1__ExecuteCapabilityRequest *
-copy_request (const Twinlatch__V1__ExecuteCapabilityRequest *message)
-{
-  gsize length = twinlatch__v1__execute_capability_request__get_packed_size (message);
-  g_autofree guint8 *packed = g_malloc (length + 1);
-
-  twinlatch__v1__execute_capability_request__pack (message, packed);
-  return twinlatch__v1__execute_capability_request__unpack (NULL, length, packed);
-}
-
 static void
 on_target_found (const GError *error, gpointer result, gpointer user_data)
 {
@@ -94,6 +85,7 @@ tl_admin_on_execute (TlRpcCall *call, const ProtobufCMessage *message, gpointer 
 {
   TlGateway *gateway = user_data;
   const Twinlatch__V1__ExecuteCapabilityRequest *request = (const Twinlatch__V1__ExecuteCapabilityRequest *)message;
+  Twinlatch__V1__ExecuteCapabilityRequest *copy;
   Execution *execution;
 
   /* A whole id that the registry knows needs no look-up in the store. */
@@ -102,9 +94,15 @@ tl_admin_on_execute (TlRpcCall *call, const ProtobufCMessage *message, gpointer 
       tl_dispatcher_execute (gateway->dispatcher, call, request->device, request);
       return;
     }
+  copy = tl_wire_copy (message, NULL);
+  if (copy == NULL)
+    {
+      tl_wire_finish_malformed (call);
+      return;
+    }
   execution = g_new0 (Execution, 1);
   execution->wait = tl_admin_wait_new (gateway, call);
-  execution->request = copy_request (request);
+  execution->request = copy;
   tl_store_find_device (gateway->store, request->device, on_target_found, execution);
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/tl-dispatcher-private.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
+#include "daemon/tl-wire.h"
 
 #define RESULT_MAX_ERROR  1024
 #define RESULT_MAX_REASON 64
@@ -191,16 +192,6 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
   result_free (self);
 }
 
-static Twinlatch__V1__SubmitCapabilityResultRequest *
-copy_result (const Twinlatch__V1__SubmitCapabilityResultRequest *message)
-{
-  gsize length = twinlatch__v1__submit_capability_result_request__get_packed_size (message);
-  g_autofree guint8 *packed = g_malloc (length + 1);
-
-  twinlatch__v1__submit_capability_result_request__pack (message, packed);
-  return twinlatch__v1__submit_capability_result_request__unpack (NULL, length, packed);
-}
-
 void
 tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id,
                       const Twinlatch__V1__SubmitCapabilityResultRequest *message)
@@ -208,6 +199,7 @@ tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id
   TlStore *store = self->gateway->store;
   TlOpenRequest *request = g_hash_table_lookup (self->open, message->request_id);
   TlNode *node = tl_node_registry_lookup (self->gateway->registry, device_id);
+  Twinlatch__V1__SubmitCapabilityResultRequest *copy;
   Result *result;
 
   if (!tl_ulid_is_valid (message->request_id))
@@ -216,11 +208,17 @@ tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id
       tl_rpc_call_finish (call, error);
       return;
     }
+  copy = tl_wire_copy (&message->base, NULL);
+  if (copy == NULL)
+    {
+      tl_wire_finish_malformed (call);
+      return;
+    }
   result = g_new0 (Result, 1);
   result->dispatcher = self;
   result->call = tl_rpc_call_ref (call);
   result->device_id = g_strdup (device_id);
-  result->result = copy_result (message);
+  result->result = copy;
   if (request != NULL && node != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
     check_and_accept (result, request, node);
   else

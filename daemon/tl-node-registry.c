@@ -271,17 +271,17 @@ TlNode *
 tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
                              const Twinlatch__V1__RegisterNodeRequest *request, const char *address)
 {
-  TlNode *node = ensure (self, device_id);
-  gsize length = twinlatch__v1__register_node_request__get_packed_size (request);
-  guint8 *packed = g_malloc (length + 1);
-  g_autoptr (GBytes) registration = NULL;
+  g_autoptr (GBytes) packed = NULL;
+  Twinlatch__V1__RegisterNodeRequest *copy = tl_wire_copy (&request->base, &packed);
   TlNodeRecord record = { 0 };
+  TlNode *node;
 
-  twinlatch__v1__register_node_request__pack (request, packed);
-  registration = g_bytes_new_take (packed, length);
+  if (copy == NULL)
+    return NULL;
+  node = ensure (self, device_id);
   if (node->registration != NULL)
     twinlatch__v1__register_node_request__free_unpacked (node->registration, NULL);
-  node->registration = twinlatch__v1__register_node_request__unpack (NULL, length, packed);
+  node->registration = copy;
   node->registered_at = node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
   g_free (node->address);
   node->address = g_strdup (address);
@@ -289,7 +289,7 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
   record.device_id = node->device_id;
   record.platform = node->registration->platform;
   record.node_version = node->registration->node_version;
-  record.registration = registration;
+  record.registration = packed;
   record.registered_at = node->registered_at;
   record.last_seen_at = node->last_seen_at;
   tl_store_put_node (self->gateway->store, &record, NULL, NULL);

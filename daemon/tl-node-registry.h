@@ -52,7 +52,7 @@ void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *devi
 void tl_node_registry_device_revoked (TlNodeRegistry *registry, const char *device_id);
 /* NULL on success, else an error for the caller: INVALID_ARGUMENT naming what is malformed. Takes nothing over. */
 GError *tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRequest *request);
-/* Replaces what the node announced. */
+/* Replaces what the node announced. NULL, and nothing changed: the message does not survive being stored. */
 TlNode *tl_node_registry_registered (TlNodeRegistry *registry, const char *device_id,
                                      const Twinlatch__V1__RegisterNodeRequest *request, const char *address);
 /* A stream opened; the one before it ends (the newest wins). */

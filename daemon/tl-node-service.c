@@ -53,6 +53,11 @@ on_register (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
       return;
     }
   node = tl_node_registry_registered (gateway->registry, request->device_id, request, tl_rpc_call_peer (call)->address);
+  if (node == NULL)
+    {
+      tl_wire_finish_malformed (call);
+      return;
+    }
   answer.version = TL_PAIRING_VERSION;
   answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;

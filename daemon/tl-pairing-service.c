@@ -543,16 +543,6 @@ on_repeat_found (const GError *error, gpointer result, gpointer user_data)
   g_free (repeat);
 }
 
-static Twinlatch__V1__CompletePairingRequest *
-copy_message (const Twinlatch__V1__CompletePairingRequest *message)
-{
-  gsize length = twinlatch__v1__complete_pairing_request__get_packed_size (message);
-  g_autofree guint8 *packed = g_malloc (length + 1);
-
-  twinlatch__v1__complete_pairing_request__pack (message, packed);
-  return twinlatch__v1__complete_pairing_request__unpack (NULL, length, packed);
-}
-
 static void
 on_complete (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
@@ -568,10 +558,18 @@ on_complete (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
     }
   if (tl_session_table_lookup (self->sessions, request->session_id) == NULL)
     {
-      RepeatWait *repeat = g_new0 (RepeatWait, 1);
-      repeat->wait = tl_pairing_wait_new (self, call, request->session_id, NULL);
-      repeat->message = copy_message (request);
-      tl_store_get_pairing_by_session (self->gateway->store, request->session_id, on_repeat_found, repeat);
+      Twinlatch__V1__CompletePairingRequest *copy = tl_wire_copy (message, NULL);
+      RepeatWait *repeat;
+
+      if (copy == NULL)
+        tl_wire_finish_malformed (call);
+      else
+        {
+          repeat = g_new0 (RepeatWait, 1);
+          repeat->wait = tl_pairing_wait_new (self, call, request->session_id, NULL);
+          repeat->message = copy;
+          tl_store_get_pairing_by_session (self->gateway->store, request->session_id, on_repeat_found, repeat);
+        }
     }
   else
     {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tl-wire.h"
 
+#include "base/tl-error.h"
 #include "crypto/tl-hash.h"
 
 char *
@@ -21,6 +22,29 @@ tl_wire_gbytes (GBytes *bytes)
   gsize length = 0;
   const void *data = bytes != NULL ? g_bytes_get_data (bytes, &length) : NULL;
   return tl_wire_bytes (data, length);
+}
+
+gpointer
+tl_wire_copy (const ProtobufCMessage *message, GBytes **packed)
+{
+  gsize length = protobuf_c_message_get_packed_size (message);
+  guint8 *data = g_malloc (length + 1);
+  g_autoptr (GBytes) bytes = NULL;
+  ProtobufCMessage *copy;
+
+  protobuf_c_message_pack (message, data);
+  bytes = g_bytes_new_take (data, length);
+  copy = protobuf_c_message_unpack (message->descriptor, NULL, length, data);
+  if (copy != NULL && packed != NULL)
+    *packed = g_steal_pointer (&bytes);
+  return copy;
+}
+
+void
+tl_wire_finish_malformed (TlRpcCall *call)
+{
+  g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the message is malformed");
+  tl_rpc_call_finish (call, error);
 }
 
 Twinlatch__V1__Role

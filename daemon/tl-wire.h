@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/store/tl-records.h"
+#include "rpc/tl-rpc.h"
 #include "twinlatch/v1/admin.pb-c.h"
 #include "twinlatch/v1/node.pb-c.h"
 #include "twinlatch/v1/pairing.pb-c.h"
@@ -16,6 +17,13 @@ G_BEGIN_DECLS
 char *tl_wire_string (const char *text);
 ProtobufCBinaryData tl_wire_bytes (const void *data, gsize length);
 ProtobufCBinaryData tl_wire_gbytes (GBytes *bytes);
+
+/* A message of its own with the same contents; protobuf_c_message_free_unpacked(). NULL: what a peer sent does not
+ * survive packing (unknown fields can be such that protobuf-c writes what it cannot read): refuse it as malformed.
+ * packed (may be NULL) gets the bytes. */
+gpointer tl_wire_copy (const ProtobufCMessage *message, GBytes **packed);
+/* Ends the call with INVALID_ARGUMENT, for a message that tl_wire_copy() refused. */
+void tl_wire_finish_malformed (TlRpcCall *call);
 
 Twinlatch__V1__Role tl_wire_role (TlRole role);
 /* Unspecified is node; FALSE for numbers that this version does not know. */

@@ -175,6 +175,8 @@ drain_waiting (GrpcLink *link)
       if (packed == NULL)
         return;
       event = twinlatch__v1__event__unpack (NULL, g_bytes_get_size (packed), g_bytes_get_data (packed, NULL));
+      if (event == NULL) /* with unknown fields protobuf-c may write what it cannot read */
+        continue;
       handle_event (link, event);
       twinlatch__v1__event__free_unpacked (event, NULL);
     }

@@ -5,6 +5,7 @@
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
+#include "daemon/tl-wire.h"
 #include "fuzz.h"
 
 #define GATEWAY_ID "01JD0000000000000000GATEWA"
@@ -15,8 +16,7 @@
 static void
 look_at_registration (const Twinlatch__V1__RegisterNodeRequest *request)
 {
-  gsize size = twinlatch__v1__register_node_request__get_packed_size (request);
-  g_autofree guint8 *packed = g_malloc (size + 1);
+  g_autoptr (GBytes) packed = NULL;
   Twinlatch__V1__RegisterNodeRequest *again;
 
   g_assert_cmpuint (request->n_capabilities, <=, TL_NODE_MAX_CAPABILITIES);
@@ -28,9 +28,11 @@ look_at_registration (const Twinlatch__V1__RegisterNodeRequest *request)
       g_assert_true (g_utf8_validate (capability->description, -1, NULL));
       g_assert_cmpuint (strlen (capability->input_schema), <=, TL_NODE_MAX_SCHEMA);
     }
-  g_assert_cmpuint (twinlatch__v1__register_node_request__pack (request, packed), ==, size);
-  again = twinlatch__v1__register_node_request__unpack (NULL, size, packed);
-  g_assert_nonnull (again);
+  /* Unknown fields can be such that protobuf-c writes what it cannot read: that is refused, not stored. */
+  again = tl_wire_copy (&request->base, &packed);
+  if (again == NULL)
+    return;
+  g_assert_nonnull (packed);
   g_assert_null (tl_node_registry_check_registration (again));
   twinlatch__v1__register_node_request__free_unpacked (again, NULL);
 }
