@@ -179,6 +179,13 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
               "request_id", self->result->request_id, NULL);
       tl_rpc_call_finish (self->call, denied);
     }
+  else if (error == NULL && !tl_request_state_is_final (request->state))
+    {
+      /* Its end is being committed, and may fail: told "duplicate", the device would drop a result that counts. */
+      g_autoptr (GError) again
+          = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
+      tl_rpc_call_finish (self->call, again);
+    }
   else if (error == NULL)
     {
       tl_log (TL_LOG_INFO, "a late or repeated result was dropped", "device_id", self->device_id, "request_id",

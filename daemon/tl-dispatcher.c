@@ -133,6 +133,7 @@ typedef struct
 {
   TlDispatcher *dispatcher;
   char *request_id;
+  gboolean is_final;
   gboolean cancel_device; /* it may still run there: told after the commit */
   TlRequestMoved moved;
   gpointer user_data;
@@ -150,8 +151,11 @@ on_moved (const GError *error, gpointer result, gpointer user_data)
     {
       /* Several moves of one failed batch come back in order: what the store has is the one truth. */
       tl_log_error (TL_LOG_WARNING, "moving a capability request", error);
-      request->record->state = request->committed;
-      request->ending = FALSE;
+      if (move->is_final || !request->ending)
+        {
+          request->record->state = request->committed;
+          request->ending = FALSE;
+        }
     }
   else if (request != NULL && tl_request_state_is_final (record->state))
     {
@@ -184,6 +188,7 @@ tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState t
   move = g_new0 (Move, 1);
   move->dispatcher = self;
   move->request_id = g_strdup (record->request_id);
+  move->is_final = tl_request_state_is_final (to);
   move->cancel_device = to == TL_REQUEST_TIMED_OUT && outcome != NULL && outcome->cancel_device;
   move->moved = moved;
   move->user_data = user_data;
@@ -301,6 +306,10 @@ tl_dispatcher_node_event (TlDispatcher *self, const char *device_id, const char 
   request = g_hash_table_lookup (self->open, request_id);
   if (request == NULL || !g_str_equal (request->record->device_id, device_id))
     return;
+  /* The move to DISPATCHED may have been lost with a full disk; who answers was asked. */
+  if (request->record->state == TL_REQUEST_QUEUED
+      && (g_str_equal (type, "capability.accepted") || g_str_equal (type, "capability.awaiting_consent")))
+    tl_dispatcher_move (self, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL);
   if (g_str_equal (type, "capability.accepted"))
     {
       if (tl_dispatcher_move (self, request, TL_REQUEST_RUNNING, NULL, NULL, NULL))

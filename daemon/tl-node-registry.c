@@ -17,6 +17,7 @@ struct _TlNodeRegistry
   GHashTable *nodes;   /* device id -> TlNode* */
   GPtrArray *watchers; /* TlRpcCall*: WatchNodes */
   guint connected;
+  GError *load_error; /* between tl_node_registry_load() and its callback */
 };
 
 static void
@@ -84,7 +85,7 @@ on_devices_listed (const GError *error, gpointer result, gpointer user_data)
 
   if (error != NULL)
     {
-      tl_log_error (TL_LOG_WARNING, "reading the devices", error);
+      self->load_error = g_error_copy (error);
       return;
     }
   for (guint i = 0; i < devices->len; i++)
@@ -121,7 +122,10 @@ tl_node_registry_load (TlNodeRegistry *self, GError **error)
     }
   tl_store_list_devices (self->gateway->store, 0, -1, "", LOAD_MAX, on_devices_listed, self);
   tl_store_flush (self->gateway->store);
-  return TRUE;
+  if (self->load_error == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&self->load_error));
+  return FALSE;
 }
 
 /* ---- lookups ---- */
@@ -255,13 +259,17 @@ announce (TlNodeRegistry *self, const TlNode *node)
 }
 
 void
-tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, const char *name,
-                                 const guint8 identity_public[32])
+tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, const char *label,
+                                 const char *device_name, const guint8 identity_public[32])
 {
   TlNode *node = ensure (self, device_id);
 
-  g_free (node->name);
-  node->name = g_strdup (name);
+  /* As the store does: pairing again keeps the name that operators know, unless the code gives another. */
+  if (label != NULL || node->name[0] == '\0')
+    {
+      g_free (node->name);
+      node->name = g_strdup (label != NULL ? label : device_name);
+    }
   memcpy (node->identity_public, identity_public, sizeof node->identity_public);
   node->revoked = FALSE;
   announce (self, node);

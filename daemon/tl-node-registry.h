@@ -45,9 +45,10 @@ guint tl_node_registry_count_connected (TlNodeRegistry *registry);
 const Twinlatch__V1__CapabilityDescriptor *tl_node_find_capability (const TlNode *node, const char *name);
 gboolean tl_node_is_connected (const TlNode *node);
 
-/* Paired (again): the node exists from now on. */
-void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *device_id, const char *name,
-                                      const guint8 identity_public[32]);
+/* Paired (again): the node exists from now on. label: the operators' name for it; NULL: what it calls itself, if it had
+ * none. */
+void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *device_id, const char *label,
+                                      const char *device_name, const guint8 identity_public[32]);
 /* Revoked: nothing is dispatched any more; its stream is the rpc layer's to cut (tl_rpc_server_drop_device). */
 void tl_node_registry_device_revoked (TlNodeRegistry *registry, const char *device_id);
 /* NULL on success, else an error for the caller: INVALID_ARGUMENT naming what is malformed. Takes nothing over. */

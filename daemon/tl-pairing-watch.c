@@ -145,8 +145,7 @@ on_completed (const GError *error, gpointer result, gpointer user_data)
       if (record->ended != NULL)
         tl_gateway_end_certificates (self->gateway, record->ended);
       admit (self, record);
-      tl_node_registry_device_changed (self->gateway->registry, record->device_id,
-                                       record->label != NULL ? record->label : record->device_name,
+      tl_node_registry_device_changed (self->gateway->registry, record->device_id, record->label, record->device_name,
                                        record->identity_public);
       tl_pairing_changed (self, record);
     }

@@ -205,6 +205,7 @@ tl_request_runner_submitted (TlRequestRunner *runner, const char *request_id, co
       /* It would be refused for ever. */
       tl_log_error (TL_LOG_WARNING, "the gateway does not take a result; it is dropped", error);
       forget_result (runner, request);
+      submit_all (runner);
     }
   else
     {

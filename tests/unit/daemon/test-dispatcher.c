@@ -153,6 +153,15 @@ test_runs (Fixture *f, gconstpointer data)
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_RUNNING);
 }
 
+/* The move to DISPATCHED was lost: the node's word that it runs is taken all the same. */
+static void
+test_accepted_while_queued (Fixture *f, gconstpointer data)
+{
+  node_says (f, DEVICE, "capability.accepted");
+  g_assert_cmpint (memory_state (f), ==, TL_REQUEST_RUNNING);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_RUNNING);
+}
+
 /* Only the device that was asked moves its request. */
 static void
 test_other_device (Fixture *f, gconstpointer data)
@@ -243,6 +252,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("4.2-runs", test_runs);
+  ADD ("4.2-accepted-while-queued", test_accepted_while_queued);
   ADD ("4.2-other-device", test_other_device);
   ADD ("4.2-expires-unsent", test_expires_unsent);
   ADD ("4.2-times-out", test_times_out);
