@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <gio/gio.h>
+#include <openssl/crypto.h>
 #include <string.h>
 
 #include "base/tl-error.h"
@@ -87,6 +88,9 @@ derive_verifier (GTask *task, gpointer source, gpointer task_data, GCancellable 
 
   mint->record->verifier
       = tl_pairing_verifier_new (mint->record->method, mint->secret, mint->gateway_id, mint->random, &error);
+  /* GLib keeps the thread for a while; what OpenSSL keeps for it (DRBGs) would outlive OpenSSL's own clean-up at exit.
+   */
+  OPENSSL_thread_stop ();
   if (mint->record->verifier == NULL)
     g_task_return_error (task, error);
   else

@@ -160,7 +160,9 @@ class Sandbox:
             keep, HOME=str(home), XDG_RUNTIME_DIR=str(self.root / "run"), XDG_CONFIG_HOME=str(home / ".config"),
             XDG_STATE_HOME=str(home / ".local/state"), XDG_DATA_HOME=str(home / ".local/share"),
             XDG_CACHE_HOME=str(home / ".cache"), LC_ALL="C.UTF-8", TZ="UTC", G_DEBUG="fatal-criticals")
-        self.environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
+        # libcrypto has no frame pointers: the fast unwinder would end in it, and lsan.supp could not name what it means.
+        self.environment.setdefault("ASAN_OPTIONS", "detect_leaks=1:fast_unwind_on_malloc=0")
+        self.environment.setdefault("LSAN_OPTIONS", f"suppressions={wire.SOURCE / 'tests/data/lsan.supp'}:print_suppressions=0")
         self.environment.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
 
     def remove(self):
