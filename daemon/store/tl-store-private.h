@@ -55,6 +55,9 @@ typedef struct
   GHashTable *statements; /* SQL literal (by address) -> sqlite3_stmt, prepared once */
   char *path;
   gboolean erase_pending; /* a secret was overwritten; its old bytes are still in the WAL */
+  gboolean head_known;    /* journal_seq and journal_hash are those of the last row */
+  guint64 journal_seq;
+  guint8 journal_hash[32];
 } TlDatabase;
 
 /* Opens for good what tl_database_open() in tl-store-schema.c looked at before. */
@@ -147,7 +150,16 @@ void tl_column_array (sqlite3_stmt *query, int column, guint8 *array, gsize leng
  * one. */
 char *tl_store_id_prefix (const char *text);
 
-/* ---- opening (tl-store-schema.c) ---- */
+/* ---- opening (tl-store-schema.c, tl-store-migrations.c) ---- */
+
+typedef struct
+{
+  int version;
+  const char *sql;
+} TlStoreMigration;
+
+/* In order; ends with a NULL sql. Static. */
+const TlStoreMigration *tl_store_migrations (void);
 
 /* Looks, creates, checks, migrates; errors as tl_store_open() but IN_USE. */
 TlDatabase *tl_database_open (const char *directory, GError **error);
@@ -233,6 +245,14 @@ struct _TlStore
 void *tl_store_thread (void *store);
 
 /* ---- shared between the files of operations ---- */
+
+/* JOURNAL: appends a row to the chain, in the transaction under way: what is decided and its row are committed
+ * together. actor "uid:1000", "device:<id>", "source:<address>" or "gateway"; subject: id of what it is about, or "";
+ * detail: a JSON object without secrets, or NULL. Longer than the table allows: INVALID_ARGUMENT. */
+gboolean tl_store_journal_append (TlDatabase *db, gint64 now, const char *kind, const char *actor, const char *subject,
+                                  const char *detail, GError **error);
+/* The transaction, or a part of it, was rolled back: the head has to be read again. */
+void tl_store_journal_forget_head (TlDatabase *db);
 
 /* CODES: moves what ran out to EXPIRED and erases its secret. */
 gboolean tl_store_expire_codes (TlDatabase *db, gint64 now, GError **error);

@@ -35,6 +35,7 @@ run_in_savepoint (TlStoreOperation *operation, TlDatabase *db, GError **error)
       if (operation->error != NULL && !operation->keep_changes && !tl_database_is_disk_error (operation->error))
         {
           operation->changed = FALSE;
+          tl_store_journal_forget_head (db);
           if (!tl_database_run (db, NULL, error, "ROLLBACK TO operation"))
             return FALSE;
         }
@@ -77,6 +78,7 @@ run_transaction (TlStore *store, GPtrArray *batch, GError **error)
 static void
 roll_back (TlDatabase *db)
 {
+  tl_store_journal_forget_head (db);
   /* After a full disk SQLite may have rolled back itself. */
   if (!sqlite3_get_autocommit (db->handle))
     sqlite3_exec (db->handle, "ROLLBACK", NULL, NULL, NULL);

@@ -31,7 +31,7 @@ typedef struct _TlStore TlStore;
 typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer user_data);
 
 #define TL_STORE_FILE           "twinlatch.db"
-#define TL_STORE_SCHEMA_VERSION 1
+#define TL_STORE_SCHEMA_VERSION 2
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
@@ -219,6 +219,12 @@ void tl_store_move_request (TlStore *store, const char *request_id, const char *
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
 /* Sync, start-up: requests that are not final. GPtrArray of TlCapabilityRecord */
 GPtrArray *tl_store_list_open_requests (TlStore *store, GError **error);
+
+/* ---- journal ---- */
+/* A row for a decision that changes nothing else in the store (a denial, a refused connection); decisions of the
+ * operations above write theirs in the same transaction. Arguments: tl-journal.h. result: none */
+void tl_store_journal (TlStore *store, const char *kind, const char *actor, const char *subject, const char *detail,
+                       gint64 now, TlStoreCallback callback, gpointer user_data);
 
 /* ---- size ---- */
 typedef struct

@@ -140,7 +140,7 @@ test_newer (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_autofree char *after = NULL;
 
   close_store (f);
-  run_sql (f->directory, "PRAGMA user_version = 2");
+  run_sql (f->directory, "PRAGMA user_version = 99");
   before = describe_directory (f->directory);
   assert_open_fails (f, TL_ERROR_NEWER_VERSION);
   after = describe_directory (f->directory);
