@@ -3,6 +3,7 @@
 
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 
 #define ADMIN_PATH "/twinlatch.v1.AdminService/"
 #define MAX_SMALL  (16u * 1024u)
@@ -40,6 +41,12 @@ static const TlRpcMethod methods[] = {
   ROW ("GetStatus", TL_RPC_UNARY, get_status_request, get_status_response, MAX_SMALL, tl_admin_on_status, NULL),
   ROW ("GetCaBundle", TL_RPC_UNARY, get_ca_bundle_request, get_ca_bundle_response, MAX_SMALL, tl_admin_on_ca_bundle,
        NULL),
+  ROW ("ReadJournal", TL_RPC_SERVER_STREAM, read_journal_request, read_journal_response, MAX_SMALL, tl_journal_on_read,
+       tl_journal_on_read_end),
+  ROW ("VerifyJournal", TL_RPC_SERVER_STREAM, verify_journal_request, verify_journal_response, MAX_SMALL,
+       tl_journal_on_verify, tl_journal_on_verify_end),
+  ROW ("GetJournalHead", TL_RPC_UNARY, get_journal_head_request, get_journal_head_response, MAX_SMALL,
+       tl_journal_on_head, NULL),
 };
 
 void

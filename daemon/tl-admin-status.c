@@ -43,6 +43,12 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.secrets_encrypted = tl_secret_store_is_encrypted (gateway->secrets);
   answer.pin_exchanges_slowed = pin_failures >= TL_STORE_PIN_FAILURES_MAX;
   answer.pin_failures_last_hour = pin_failures;
+  answer.journal_rows = status->store.journal_rows;
+  answer.journal_oldest_unix_ms = status->store.journal_oldest;
+  answer.journal_head_seq = status->store.journal_head.seq;
+  answer.journal_head_hash = tl_wire_bytes (status->store.journal_head.hash, TL_JOURNAL_HASH_LENGTH);
+  answer.journal_retention_ms = gateway->config->journal_retention_ms;
+  answer.journal_rows_max = gateway->config->journal_rows;
   answer.state_dir = gateway->state_dir;
   answer.pid = (guint32)getpid ();
   tl_rpc_call_reply (status->wait->call, &answer.base);

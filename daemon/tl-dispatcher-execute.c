@@ -7,6 +7,7 @@
 #include "base/tl-ulid.h"
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-dispatcher-private.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-wire.h"
 
@@ -176,6 +177,7 @@ tl_dispatcher_execute (TlDispatcher *self, TlRpcCall *call, const char *device_i
 
   if (record == NULL)
     {
+      tl_journal_service_denied (self->gateway->journal, TL_JOURNAL_REQUEST_REFUSED, call, device_id, error);
       tl_rpc_call_finish (call, error);
       return;
     }

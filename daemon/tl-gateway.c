@@ -9,6 +9,7 @@
 #include "crypto/tl-hash.h"
 #include "daemon/tl-admin-service.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
@@ -116,6 +117,12 @@ advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
 }
 
 static void
+on_denied (const TlRpcDenial *denial, gpointer user_data)
+{
+  tl_journal_service_rpc_denied (((TlGateway *)user_data)->journal, denial);
+}
+
+static void
 make_server (TlGateway *self, const TlDaemonConfig *config)
 {
   TlRpcServerOptions options = {
@@ -125,8 +132,11 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
     .max_strangers_per_source = config->limits.strangers_per_source,
     .stranger_lifetime_ms = config->limits.stranger_lifetime_ms,
     .handshake_timeout_ms = config->limits.handshake_timeout_ms,
+    .denied = on_denied,
+    .denied_data = self,
   };
 
+  self->journal = tl_journal_service_new (self);
   self->server = tl_rpc_server_new (self->loop, &options);
   self->health = tl_rpc_health_new ();
   self->pairing = tl_pairing_service_new (self);
@@ -158,6 +168,7 @@ on_tick (gpointer user_data)
 
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
+  tl_journal_service_tick (self->journal, now);
   if (!writable)
     tl_rpc_health_set_serving (self->health, FALSE);
   if (self->ticks++ % PROBE_TICKS == 0 || !writable)
@@ -191,8 +202,9 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
     }
   self->loop = tl_rpc_loop_new (NULL);
   make_server (self, options->config);
-  if (!listen_all (self, options, error) || !tl_node_registry_load (self->registry, error)
-      || !tl_dispatcher_load (self->dispatcher, error) || !tl_rpc_server_start (self->server, error))
+  if (!listen_all (self, options, error) || !tl_journal_service_started (self->journal, error)
+      || !tl_node_registry_load (self->registry, error) || !tl_dispatcher_load (self->dispatcher, error)
+      || !tl_rpc_server_start (self->server, error))
     {
       gateway_free (self);
       return NULL;
@@ -213,6 +225,8 @@ gateway_free (TlGateway *self)
    */
   if (self->store != NULL)
     {
+      if (self->journal != NULL)
+        tl_journal_service_close_all (self->journal);
       tl_store_close (self->store);
       self->store = NULL;
     }
@@ -222,6 +236,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->registry, tl_node_registry_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
   g_clear_pointer (&self->loop, tl_rpc_loop_unref);
+  g_clear_pointer (&self->journal, tl_journal_service_free);
   g_clear_pointer (&self->identity, tl_gateway_identity_free);
   g_clear_pointer (&self->secrets, tl_secret_store_unref);
   g_clear_pointer (&self->admitted, tl_admitted_set_unref);
@@ -250,6 +265,7 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   tl_node_registry_close_all (self->registry);
   tl_pairing_service_close_all (self->pairing);
   tl_dispatcher_close_all (self->dispatcher);
+  tl_journal_service_close_all (self->journal);
   tl_rpc_server_shutdown (self->server, grace_ms, on_server_down, &down);
   while (!down)
     g_main_context_iteration (NULL, TRUE);
