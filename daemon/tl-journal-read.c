@@ -5,7 +5,7 @@
 #include "base/tl-ulid.h"
 #include "daemon/tl-journal-private.h"
 #include "daemon/tl-wire.h"
-#include "twinlatch/v1/admin.pb-c.h"
+#include "journal/tl-journal-wire.h"
 
 /* ReadJournal and VerifyJournal: slices of the worker become messages, as fast as the client reads. */
 
@@ -352,24 +352,9 @@ tl_journal_on_read_end (TlRpcCall *call, gpointer user_data)
 static void
 send_verdict (TlRpcCall *call, const TlJournalVerdict *verdict, gboolean done)
 {
-  Twinlatch__V1__VerifyJournalResponse answer = TWINLATCH__V1__VERIFY_JOURNAL_RESPONSE__INIT;
+  Twinlatch__V1__VerifyJournalResponse answer;
 
-  answer.done = done;
-  answer.rows = verdict->rows;
-  answer.receipts = verdict->receipts;
-  if (done)
-    {
-      answer.sound = verdict->finding == TL_JOURNAL_SOUND;
-      answer.finding = (char *)tl_journal_finding_to_string (verdict->finding);
-      answer.bad_seq = verdict->bad_seq;
-      answer.message = tl_wire_string (verdict->message);
-      answer.first_seq = verdict->first_seq;
-      answer.first_time_unix_ms = verdict->first_time;
-      answer.head_seq = verdict->head.seq;
-      answer.head_hash = tl_wire_bytes (verdict->head.hash, sizeof verdict->head.hash);
-      answer.head_proven = verdict->head_proven;
-      answer.receipts_unproven = verdict->receipts_unproven;
-    }
+  tl_journal_verdict_to_message (verdict, done, &answer);
   tl_rpc_call_send (call, &answer.base);
 }
 

@@ -28,8 +28,8 @@ void tl_journal_service_tick (TlJournalService *service, gint64 now_ms);
 /* Shutdown: streams end, counts of denials are written. */
 void tl_journal_service_close_all (TlJournalService *service);
 
-/* A call, connection or request was refused: see tl-denial-log.h for what becomes of it. service NULL (a gateway without
- * one, in tests): nothing, as with the next two. */
+/* A call, connection or request was refused: see tl-denial-log.h for what becomes of it. service NULL (a gateway
+ * without one, in tests): nothing, as with the next two. */
 void tl_journal_service_denied (TlJournalService *service, const char *kind, TlRpcCall *call, const char *subject,
                                 const GError *error);
 void tl_journal_service_rpc_denied (TlJournalService *service, const TlRpcDenial *denial);

@@ -505,7 +505,7 @@ add_pairing (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry)
 static void
 journal_wrong_code (TlPairingService *self, TlRpcCall *call, const TlOpenSession *entry, const GError *error)
 {
-  tl_json_auto detail = json_pack ("{s:s, s:s?, s:s?}", "reason", tl_error_to_reason (error), "device_id",
+  tl_json_auto detail = json_pack ("{s:s, s:s*, s:s*}", "reason", tl_error_to_reason (error), "device_id",
                                    tl_gateway_session_device_id (entry->session), "attempt_id", entry->attempt_id);
   g_autofree char *text = tl_json_to_string (detail);
 

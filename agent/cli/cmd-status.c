@@ -42,6 +42,10 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  tl_table_take_pair (table, _ ("Journal"),
+                      g_strdup_printf (_ ("%llu rows, head %llu"), (unsigned long long)status->journal_rows,
+                                       (unsigned long long)status->journal_head_seq));
+  tl_table_take_pair (table, _ ("Journal begins"), tl_cli_time (cli, status->journal_oldest_unix_ms));
   tl_table_add_pair (table, _ ("Secrets"), status->secrets_encrypted ? _ ("encrypted") : _ ("plain files, mode 0600"));
   tl_table_take_pair (table, _ ("CA generation"), g_strdup_printf ("G%u", status->ca_generation));
   tl_table_take_pair (table, _ ("CA ends"), tl_cli_time (cli, status->ca_not_after_unix_ms));

@@ -11,7 +11,8 @@ static const TlVerb *const verbs[] = {
   &tl_verb_pairing_approve, &tl_verb_pairing_reject, &tl_verb_devices_list,
   &tl_verb_devices_show,    &tl_verb_devices_revoke, &tl_verb_nodes_list,
   &tl_verb_nodes_show,      &tl_verb_nodes_watch,    &tl_verb_exec,
-  &tl_verb_ca_show,         &tl_verb_ca_export,      &tl_verb_status,
+  &tl_verb_ca_show,         &tl_verb_ca_export,      &tl_verb_journal_show,
+  &tl_verb_journal_verify,  &tl_verb_journal_head,   &tl_verb_status,
   &tl_verb_version,         &tl_verb_help,           NULL,
 };
 

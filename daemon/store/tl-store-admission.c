@@ -282,7 +282,7 @@ revoke_device (TlStoreOperation *operation, TlDatabase *db, TlRevocation *revoca
   return revocation->requests != NULL
          && tl_store_journal_record (db, operation->now, TL_JOURNAL_DEVICE_REVOKED, operation->actor,
                                      operation->device_id,
-                                     json_pack ("{s:s?, s:i, s:i}", "reason", operation->reason, "certificates",
+                                     json_pack ("{s:s*, s:i, s:i}", "reason", operation->reason, "certificates",
                                                 (int)revocation->certificates, "requests",
                                                 (int)revocation->requests->len),
                                      error);

@@ -97,7 +97,7 @@ journal_attempt (TlStoreOperation *operation, TlDatabase *db, GError **error)
   const TlCodeRecord *code = operation->result;
 
   return tl_store_journal_record (db, operation->now, TL_JOURNAL_CODE_ATTEMPTED, operation->actor, code->code_id,
-                                  json_pack ("{s:i, s:s?}", "attempts_left", (int)code->attempts_left, "attempt_id",
+                                  json_pack ("{s:i, s:s*}", "attempts_left", (int)code->attempts_left, "attempt_id",
                                              operation->event_id),
                                   error);
 }
@@ -158,7 +158,7 @@ run_give_back_failure (TlStoreOperation *operation, TlDatabase *db, GError **err
   return tl_database_run (db, NULL, error, "DELETE FROM pin_failures WHERE attempt_id = ?",
                           tl_text (operation->event_id))
          && tl_store_journal_record (db, operation->now, TL_JOURNAL_PAIRING_REFUSED, operation->actor, operation->id,
-                                     json_pack ("{s:s?, s:s?, s:s?}", "reason", operation->reason, "device_id",
+                                     json_pack ("{s:s*, s:s*, s:s*}", "reason", operation->reason, "device_id",
                                                 operation->device_id, "attempt_id", operation->event_id),
                                      error);
 }

@@ -141,7 +141,7 @@ static gboolean
 journal_minted (TlDatabase *db, const TlCodeRecord *code, guint slot, gint64 now, GError **error)
 {
   return tl_store_journal_record (db, now, TL_JOURNAL_CODE_MINTED, code->minted_by, code->code_id,
-                                  json_pack ("{s:s, s:i, s:s, s:s?, s:b, s:i, s:I}", "method",
+                                  json_pack ("{s:s, s:i, s:s, s:s*, s:b, s:i, s:I}", "method",
                                              code->method == TL_PAIRING_LINK ? "link" : "pin", "slot", (int)slot,
                                              "role", tl_role_to_string (code->role), "label", code->label,
                                              "auto_approve", code->auto_approve, "attempts", (int)code->attempts,

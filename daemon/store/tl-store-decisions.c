@@ -51,7 +51,7 @@ journal_decision (TlStoreOperation *operation, TlDatabase *db, TlPairingState st
          && tl_store_journal_record (
              db, operation->now, approved ? TL_JOURNAL_PAIRING_APPROVED : TL_JOURNAL_PAIRING_REJECTED, operation->actor,
              operation->id,
-             json_pack ("{s:s, s:s?}", "device_id", request->device_id, "reason", approved ? NULL : reason), error);
+             json_pack ("{s:s, s:s*}", "device_id", request->device_id, "reason", approved ? NULL : reason), error);
 }
 
 static gboolean
@@ -153,7 +153,7 @@ journal_completed (TlDatabase *db, const TlPairingRecord *request, const TlCerti
                                              (int)certificate->ca_generation, "ended", (int)ended),
                                   error)
          && tl_store_journal_record (db, now, TL_JOURNAL_PAIRING_COMPLETED, NULL, request->request_id,
-                                     json_pack ("{s:s, s:s, s:s?}", "device_id", request->device_id, "role",
+                                     json_pack ("{s:s, s:s, s:s*}", "device_id", request->device_id, "role",
                                                 tl_role_to_string (request->role), "replaces_device_id",
                                                 request->replaces_device_id),
                                      error);

@@ -184,7 +184,7 @@ journal_requested (TlDatabase *db, const TlPairingRecord *request, gint64 now, G
   g_autofree char *identity = tl_fingerprint (request->identity_public, sizeof request->identity_public);
 
   if (!tl_store_journal_record (db, now, TL_JOURNAL_PAIRING_REQUESTED, actor, request->request_id,
-                                json_pack ("{s:s, s:s, s:s, s:s, s:s, s:s, s:s?}", "device_id", request->device_id,
+                                json_pack ("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "device_id", request->device_id,
                                            "name", request->device_name, "code_id", request->code_id, "method",
                                            request->method == TL_PAIRING_LINK ? "link" : "pin", "role",
                                            tl_role_to_string (request->role), "identity", identity,
