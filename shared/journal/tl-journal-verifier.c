@@ -178,8 +178,8 @@ check_head (TlJournalVerifier *self)
     return TRUE;
   if (expected->seq > verdict->head.seq)
     return find (self, TL_JOURNAL_HEAD, verdict->head.seq + 1,
-                 "the journal ends at row " N ", the head that was kept is row " N ": the newest rows were removed",
-                 verdict->head.seq, expected->seq);
+                 "rows from " N " on were removed: the head that was kept is row " N, verdict->head.seq + 1,
+                 expected->seq);
   if (expected->seq < before)
     return find (self, TL_JOURNAL_HEAD_GONE, expected->seq,
                  "the head that was kept is row " N ", which retention removed; rows are kept from " N " on",
