@@ -69,6 +69,26 @@ load_admissions (TlGateway *self, GError **error)
   return TRUE;
 }
 
+/* gRPC takes 0.0.0.0 and [::] alike for "every address of both families": the second wildcard of a port is served by
+ * the first, and binding it would fail. */
+static gboolean
+is_covered (char *const *listen, guint index)
+{
+  const char *colon = strrchr (listen[index], ':');
+  static const char *const wildcards[] = { "0.0.0.0:", "[::]:" };
+  gboolean wildcard = FALSE, before = FALSE;
+
+  if (g_str_equal (colon, ":0")) /* each a port of its own */
+    return FALSE;
+  for (guint w = 0; w < G_N_ELEMENTS (wildcards); w++)
+    {
+      wildcard |= g_str_has_prefix (listen[index], wildcards[w]);
+      for (guint i = 0; i < index; i++)
+        before |= g_str_has_prefix (listen[i], wildcards[w]) && g_str_equal (strrchr (listen[i], ':'), colon);
+    }
+  return wildcard && before;
+}
+
 static gboolean
 listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
 {
@@ -79,11 +99,13 @@ listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
     {
       guint16 port = 0;
       const char *colon = strrchr (listen[i], ':');
-      if (!tl_rpc_server_listen_tls (self->server, listen[i], tl_gateway_identity_rpc (self->identity), &port, error))
+      if (is_covered (listen, i))
         {
-          g_prefix_error (error, "cannot listen on %s: ", listen[i]);
-          return FALSE;
+          g_ptr_array_add (bound, g_strdup (listen[i]));
+          continue;
         }
+      if (!tl_rpc_server_listen_tls (self->server, listen[i], tl_gateway_identity_rpc (self->identity), &port, error))
+        return FALSE;
       g_ptr_array_add (bound, g_strdup_printf ("%.*s:%u", (int)(colon - listen[i]), listen[i], port));
     }
   g_ptr_array_add (bound, NULL);
