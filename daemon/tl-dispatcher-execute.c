@@ -87,7 +87,10 @@ check_node (const TlNode *node, const Twinlatch__V1__ExecuteCapabilityRequest *r
 {
   const Twinlatch__V1__CapabilityDescriptor *capability;
 
-  if (node == NULL || node->registration == NULL)
+  if (node != NULL && node->known_only)
+    g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
+                 "the device is known from an imported inventory, but not paired with this gateway; pair it first");
+  else if (node == NULL || node->registration == NULL)
     g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
                  "the device never connected, so nothing is known of what it can do; start its node");
   else if (node->revoked)

@@ -31,7 +31,7 @@ typedef struct _TlStore TlStore;
 typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer user_data);
 
 #define TL_STORE_FILE           "twinlatch.db"
-#define TL_STORE_SCHEMA_VERSION 2
+#define TL_STORE_SCHEMA_VERSION 7
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
@@ -164,8 +164,10 @@ typedef struct
 } TlRevocation;
 void tl_store_revoke_device (TlStore *store, const char *device_id, const char *actor, const char *reason, gint64 now,
                              TlStoreCallback callback, gpointer user_data);
-/* Presence, when it changed meaning. result: none */
-void tl_store_device_seen (TlStore *store, const char *device_id, gint64 now);
+/* Presence, when it changed meaning. last_event (may be NULL): the type of what the node said last, and when. result:
+ * none */
+void tl_store_device_seen (TlStore *store, const char *device_id, const char *last_event, gint64 last_event_at,
+                           gint64 now);
 
 /* ---- nodes and their event logs (PROTOCOL 4.1) ---- */
 /* result: TlNodeRecord */
@@ -241,6 +243,9 @@ void tl_store_journal (TlStore *store, const char *kind, const char *actor, cons
 typedef struct
 {
   guint64 bytes; /* database + WAL */
+  guint64 wal_bytes;
+  gint64 requests_kept, events_kept, certificates_kept; /* history, logs */
+  guint known_nodes;                                    /* imported, not paired */
   guint devices_active, codes_live, pairings_pending, requests_open;
 } TlStoreStatus;
 /* result: TlStoreStatus */
