@@ -67,35 +67,73 @@ hash_input (sqlite3_stmt *query, const Twinlatch__V1__Receipt *message, guint8 d
     memcpy (digest, message->input_sha256.data, TL_SHA256_LENGTH);
 }
 
-/* The receipt in a row, rebuilt; NULL when there is none that parses. */
-static TlReceipt *
-rebuild (sqlite3_stmt *query, TlReceiptSubject *subject)
+/* A row's receipt, rebuilt, and what is kept beside it. */
+typedef struct
+{
+  Twinlatch__V1__Receipt *message;
+  TlReceipt *receipt; /* NULL: there is none that parses */
+  TlReceiptSubject subject;
+} Kept;
+
+static void
+kept_clear (Kept *kept)
+{
+  tl_receipt_free (kept->receipt);
+  if (kept->message != NULL)
+    twinlatch__v1__receipt__free_unpacked (kept->message, NULL);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Kept, kept_clear)
+
+static void
+read_kept (sqlite3_stmt *query, Kept *kept)
 {
   const guint8 *packed = sqlite3_column_blob (query, COLUMN_RECEIPT);
   Twinlatch__V1__Receipt *message
       = packed != NULL
             ? twinlatch__v1__receipt__unpack (NULL, (gsize)sqlite3_column_bytes (query, COLUMN_RECEIPT), packed)
             : NULL;
-  TlReceipt *receipt = NULL;
+  TlReceipt *receipt;
 
-  subject->gateway_id = text (query, COLUMN_GATEWAY);
-  subject->device_id = text (query, COLUMN_DEVICE);
-  subject->request_id = text (query, COLUMN_REQUEST);
-  subject->capability = text (query, COLUMN_CAPABILITY);
-  if (message != NULL && message->signature.len == TL_SIGNATURE_LENGTH)
-    {
-      receipt = g_new0 (TlReceipt, 1);
-      receipt->allowed = g_str_equal (message->decision, "allowed");
-      receipt->by = g_strdup (message->by);
-      receipt->time_ms = message->time_unix_ms;
-      receipt->requested_by = g_strdup (text (query, COLUMN_REQUESTED_BY));
-      receipt->expires_at_ms = sqlite3_column_int64 (query, COLUMN_EXPIRES);
-      hash_input (query, message, receipt->input_sha256);
-      memcpy (receipt->signature, message->signature.data, sizeof receipt->signature);
-    }
-  if (message != NULL)
-    twinlatch__v1__receipt__free_unpacked (message, NULL);
-  return receipt;
+  kept->message = message;
+  kept->subject.gateway_id = text (query, COLUMN_GATEWAY);
+  kept->subject.device_id = text (query, COLUMN_DEVICE);
+  kept->subject.request_id = text (query, COLUMN_REQUEST);
+  kept->subject.capability = text (query, COLUMN_CAPABILITY);
+  if (message == NULL || (message->signature.len != 0 && message->signature.len != TL_SIGNATURE_LENGTH))
+    return;
+  receipt = kept->receipt = g_new0 (TlReceipt, 1);
+  receipt->allowed = g_str_equal (message->decision, "allowed");
+  receipt->by = g_strdup (message->by);
+  receipt->time_ms = message->time_unix_ms;
+  receipt->requested_by = g_strdup (text (query, COLUMN_REQUESTED_BY));
+  receipt->expires_at_ms = sqlite3_column_int64 (query, COLUMN_EXPIRES);
+  hash_input (query, message, receipt->input_sha256);
+  receipt->is_signed = message->signature.len != 0;
+  if (receipt->is_signed)
+    memcpy (receipt->signature, message->signature.data, sizeof receipt->signature);
+}
+
+/* Signed by itself, or covered by the signature over its result, alone or with others (data/doc/protocol.md,
+ * Receipts). */
+static gboolean
+is_proven (const Kept *kept, const guint8 *identity)
+{
+  const Twinlatch__V1__Receipt *message = kept->message;
+  TlResultSubject result = { .request_id = kept->subject.request_id };
+
+  if (kept->receipt == NULL)
+    return FALSE;
+  if (kept->receipt->is_signed && !tl_receipt_verify (kept->receipt, &kept->subject, identity))
+    return FALSE;
+  if (message->result_signature.len == 0)
+    return kept->receipt->is_signed;
+  if (message->result_signature.len != TL_SIGNATURE_LENGTH || message->output_sha256.len != TL_SHA256_LENGTH)
+    return FALSE;
+  tl_receipt_hash (kept->receipt, &kept->subject, result.receipt_hash);
+  memcpy (result.output_sha256, message->output_sha256.data, TL_SHA256_LENGTH);
+  return tl_result_verify (&result, message->result_proof.data, message->result_proof.len, identity,
+                           message->result_signature.data, NULL);
 }
 
 static gboolean
@@ -103,15 +141,14 @@ check_signature (TlJournalVerifier *verifier, sqlite3_stmt *query)
 {
   const guint8 *identity = sqlite3_column_blob (query, COLUMN_IDENTITY);
   gboolean known = identity != NULL && sqlite3_column_bytes (query, COLUMN_IDENTITY) == 32;
-  g_autoptr (TlReceipt) receipt = NULL;
-  TlReceiptSubject subject;
+  g_auto (Kept) kept = { 0 };
 
   if (sqlite3_column_type (query, COLUMN_RECEIPT) == SQLITE_NULL)
     return TRUE; /* nothing was decided at the device */
   if (known)
-    receipt = rebuild (query, &subject);
+    read_kept (query, &kept);
   return tl_journal_verifier_add_receipt (verifier, text (query, COLUMN_REQUEST), known,
-                                          receipt != NULL && tl_receipt_verify (receipt, &subject, identity));
+                                          known && is_proven (&kept, identity));
 }
 
 gboolean
@@ -157,8 +194,7 @@ tl_journal_check_ended (TlJournalReader *reader, TlJournalVerifier *verifier, sq
   const char *found = strstr (row->detail, member);
   g_autofree char *hex = found != NULL ? g_strndup (found + strlen (member), 2 * TL_SHA256_LENGTH) : NULL;
   guint8 expected[TL_SHA256_LENGTH], digest[TL_SHA256_LENGTH];
-  g_autoptr (TlReceipt) receipt = NULL;
-  TlReceiptSubject subject;
+  g_auto (Kept) kept = { 0 };
   gboolean there;
 
   if (hex == NULL || !tl_hex_decode (hex, expected, sizeof expected))
@@ -169,10 +205,10 @@ tl_journal_check_ended (TlJournalReader *reader, TlJournalVerifier *verifier, sq
     return FALSE;
   if (!there)
     return TRUE; /* history does not keep the request as long */
-  receipt = rebuild (query, &subject);
+  read_kept (query, &kept);
   memset (digest, 0, sizeof digest);
-  if (receipt != NULL)
-    tl_receipt_hash (receipt, &subject, digest);
+  if (kept.receipt != NULL)
+    tl_receipt_hash (kept.receipt, &kept.subject, digest);
   if (memcmp (digest, expected, sizeof digest) != 0)
     tl_journal_verifier_add_receipt (verifier, row->subject, TRUE, FALSE);
   return TRUE;
