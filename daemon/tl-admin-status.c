@@ -43,8 +43,11 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.secrets_encrypted = tl_secret_store_is_encrypted (gateway->secrets);
   answer.pin_exchanges_slowed = pin_failures >= TL_STORE_PIN_FAILURES_MAX;
   answer.pin_failures_last_hour = pin_failures;
-  answer.state_dir = gateway->state_dir;
-  answer.pid = (guint32)getpid ();
+  if (!tl_admin_is_remote (status->wait->call)) /* what the machine looks like inside is not for the network */
+    {
+      answer.state_dir = gateway->state_dir;
+      answer.pid = (guint32)getpid ();
+    }
   tl_rpc_call_reply (status->wait->call, &answer.base);
 }
 

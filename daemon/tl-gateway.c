@@ -8,6 +8,7 @@
 #include "base/tl-log.h"
 #include "crypto/tl-hash.h"
 #include "daemon/tl-admin-service.h"
+#include "daemon/tl-denials.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
@@ -116,6 +117,12 @@ advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
 }
 
 static void
+on_refused (const TlRpcPeer *peer, const char *path, const GError *error, gpointer user_data)
+{
+  tl_denials_add (((TlGateway *)user_data)->denials, peer, path, NULL, error);
+}
+
+static void
 make_server (TlGateway *self, const TlDaemonConfig *config)
 {
   TlRpcServerOptions options = {
@@ -125,8 +132,11 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
     .max_strangers_per_source = config->limits.strangers_per_source,
     .stranger_lifetime_ms = config->limits.stranger_lifetime_ms,
     .handshake_timeout_ms = config->limits.handshake_timeout_ms,
+    .refused = on_refused,
+    .refused_data = self,
   };
 
+  self->denials = tl_denials_new (self->store, self->clock);
   self->server = tl_rpc_server_new (self->loop, &options);
   self->health = tl_rpc_health_new ();
   self->pairing = tl_pairing_service_new (self);
@@ -219,6 +229,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->server, tl_rpc_server_unref);
   g_clear_pointer (&self->pairing, tl_pairing_service_free);
   g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
+  g_clear_pointer (&self->denials, tl_denials_free);
   g_clear_pointer (&self->registry, tl_node_registry_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
   g_clear_pointer (&self->loop, tl_rpc_loop_unref);

@@ -276,7 +276,7 @@ run_revoke_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
   g_autoptr (TlRevocation) revocation = g_new0 (TlRevocation, 1);
   g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
 
-  if (device == NULL)
+  if (device == NULL || !tl_store_authorise_revocation (db, operation->actor, device, error))
     return FALSE;
   if (device->state == TL_DEVICE_REMOVED)
     {

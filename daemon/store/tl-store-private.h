@@ -9,6 +9,7 @@
 
 #include "base/tl-error.h"
 #include "base/tl-queue.h"
+#include "daemon/tl-operator-policy.h"
 
 G_BEGIN_DECLS
 
@@ -37,6 +38,7 @@ G_BEGIN_DECLS
 #define SQL_DEVICE_ACTIVE       "0"
 #define SQL_DEVICE_REVOKED      "2"
 #define SQL_DEVICE_REMOVED      "3"
+#define SQL_ROLE_OPERATOR       "1"
 #define SQL_REQUEST_FIRST_FINAL "4"
 #define SQL_REQUEST_FAILED      "5"
 G_STATIC_ASSERT (TL_CODE_LIVE == 0 && TL_CODE_USED == 1 && TL_CODE_EXHAUSTED == 2 && TL_CODE_EXPIRED == 3);
@@ -253,6 +255,17 @@ gboolean tl_store_journal_append (TlDatabase *db, gint64 now, const char *kind, 
                                   const char *detail, GError **error);
 /* The transaction, or a part of it, was rolled back: the head has to be read again. */
 void tl_store_journal_forget_head (TlDatabase *db);
+
+/* OPERATOR: what a call's actor may do, read in the transaction that does it (PROTOCOL 4, P; tl-operator-policy.h).
+ * NOT_OPERATOR, LOCAL_ONLY; actors on the local socket may do everything. */
+gboolean tl_store_authorise (TlDatabase *db, const char *actor, TlOperatorAction action, const TlOperatorTarget *target,
+                             GError **error);
+gboolean tl_store_authorise_cancel (TlDatabase *db, const char *actor, const TlCodeRecord *code, GError **error);
+gboolean tl_store_authorise_decision (TlDatabase *db, const char *actor, const TlPairingRecord *request,
+                                      GError **error);
+/* A device that gives itself up needs no rights. */
+gboolean tl_store_authorise_revocation (TlDatabase *db, const char *actor, const TlDeviceRecord *device,
+                                        GError **error);
 
 /* CODES: moves what ran out to EXPIRED and erases its secret. */
 gboolean tl_store_expire_codes (TlDatabase *db, gint64 now, GError **error);

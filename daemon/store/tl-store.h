@@ -35,6 +35,7 @@ typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer 
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
+#define TL_STORE_MAX_LIVE_CODES_DEVICE  25 /* of one operator over the network: others must be able to mint, too */
 #define TL_STORE_PIN_FAILURES_MAX       10
 #define TL_STORE_PIN_FAILURES_WINDOW_MS (G_GINT64_CONSTANT (3600) * 1000)
 #define TL_STORE_PIN_SLOW_INTERVAL_MS   (60 * 1000)
@@ -64,8 +65,9 @@ gboolean tl_store_add_ca (TlStore *store, guint generation, GBytes *der, gint64 
                           GError **error); /* [durable] */
 
 /* ---- codes ---- */
-/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above TL_STORE_MAX_LIVE_CODES. result: TlCodeRecord
- */
+/* Operations that name an actor ask tl-operator-policy.h in their transaction: NOT_OPERATOR, LOCAL_ONLY. */
+/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above the limits of live codes. result:
+ * TlCodeRecord */
 void tl_store_add_code (TlStore *store, const TlCodeRecord *code, gint64 now, TlStoreCallback callback,
                         gpointer user_data);
 /* A live code by slot (code_id NULL) or id, with its verifier. CODE_INVALID for everything else, whatever the reason.
@@ -82,7 +84,8 @@ void tl_store_take_attempt (TlStore *store, const char *code_id, const char *att
 void tl_store_count_pin_failures (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 /* [durable] id or unique prefix (NOT_FOUND, AMBIGUOUS) or slot number as text. Already not live: success, unchanged.
  * result: TlCodeRecord */
-void tl_store_cancel_code (TlStore *store, const char *code, gint64 now, TlStoreCallback callback, gpointer user_data);
+void tl_store_cancel_code (TlStore *store, const char *code, const char *actor, gint64 now, TlStoreCallback callback,
+                           gpointer user_data);
 /* Newest first; page_token = "" or from before. result: GPtrArray of TlCodeRecord (at most limit + 1 rows: one more
  * than limit means there is a next page, whose token is the id of the last row inside the limit) */
 void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, guint limit, gint64 now,

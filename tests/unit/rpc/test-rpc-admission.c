@@ -45,8 +45,8 @@ test_node_role (void)
   g_assert_cmpstr (fixture->last_actor, ==, actor);
   assert_call (client, "/test/Known");
   assert_call (client, "/test/Echo");
-  assert_call_fails (client, "/test/Operator", TL_ERROR_PERMISSION_DENIED);
-  assert_call_fails (client, "/test/Local", TL_ERROR_PERMISSION_DENIED);
+  assert_call_fails (client, "/test/Operator", TL_ERROR_NOT_OPERATOR);
+  assert_call_fails (client, "/test/Local", TL_ERROR_NOT_OPERATOR);
 }
 
 /* The role is read on every call. */
@@ -59,9 +59,9 @@ test_operator_role (void)
 
   device_admit (device, fixture->admitted, TL_ROLE_OPERATOR, 0);
   assert_call (client, "/test/Operator");
-  assert_call_fails (client, "/test/Local", TL_ERROR_PERMISSION_DENIED);
+  assert_call_fails (client, "/test/Local", TL_ERROR_LOCAL_ONLY);
   device_admit (device, fixture->admitted, TL_ROLE_NODE, 0);
-  assert_call_fails (client, "/test/Operator", TL_ERROR_PERMISSION_DENIED);
+  assert_call_fails (client, "/test/Operator", TL_ERROR_NOT_OPERATOR);
 }
 
 /* ---- refused in the handshake: nothing above TLS is reached */
