@@ -7,9 +7,9 @@
 G_BEGIN_DECLS
 
 /*
- * Calls of AdminService over the admin socket. A socket that is not there, that nobody listens on or that this user may
- * not use is found out before gRPC is asked, so that the message says where it looked and what to do. Thread: main,
- * blocking (main context).
+ * Calls of AdminService: over the admin socket, or with --gateway (or $TWINLATCH_GATEWAY) over the network
+ * (tl-admin-remote.h). A socket that is not there, that nobody listens on or that this user may not use is found out
+ * before gRPC is asked, so that the message says where it looked and what to do. Thread: main, blocking (main context).
  */
 
 /* Asks one method ("GetStatus"); free with protobuf_c_message_free_unpacked(). */

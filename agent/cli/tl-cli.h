@@ -24,6 +24,7 @@ gboolean tl_cli_is_json (TlCli *cli);
 /* Standard output is a terminal that may be coloured. */
 gboolean tl_cli_is_coloured (TlCli *cli);
 const char *tl_cli_socket (TlCli *cli);      /* --socket, NULL: look for it */
+const char *tl_cli_gateway (TlCli *cli);     /* --gateway, NULL: not given */
 const char *tl_cli_state_dir (TlCli *cli);   /* --state-dir, NULL: default */
 guint tl_cli_timeout_ms (TlCli *cli);        /* --timeout, or the default */
 guint tl_cli_stream_timeout_ms (TlCli *cli); /* --timeout, 0 when not given: watching has no end of its own */

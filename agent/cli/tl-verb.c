@@ -17,6 +17,8 @@ static const TlVerb *const verbs[] = {
 
 static const TlOption global_options[] = {
   { "json", TL_OPTION_FLAG, NULL, N_ ("print JSON; errors as JSON on standard error") },
+  { "gateway", TL_OPTION_TEXT, "NAME",
+    N_ ("operate a gateway over the network: one that this computer is paired with") },
   { "socket", TL_OPTION_TEXT, "PATH", N_ ("admin socket of twinlatchd (default: the user's, else the system's)") },
   { "timeout", TL_OPTION_DURATION, "D", N_ ("how long to wait for an answer: 30s (default), 2m"), 1, 86400000 },
   { "state-dir", TL_OPTION_TEXT, "DIR", N_ ("where this computer keeps its pairings (node verbs)") },
