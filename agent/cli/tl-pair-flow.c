@@ -234,7 +234,7 @@ tl_pair_flow_run (TlCli *cli, const TlPairFlowOptions *options, GError **error)
 }
 
 void
-tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, TlClientKind kind)
+tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, const TlPairFlowOptions *options)
 {
   const TlNodeMarker *marker = tl_node_state_marker (state);
   g_autofree char *name = tl_text_escape (marker->gateway_name);
@@ -253,8 +253,9 @@ tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, TlClientKind kind)
       return;
     }
   tl_cli_print (cli, _ ("Paired with %s (%s) as %s (%s).\n"), name, marker->gateway_id, device_name, marker->device_id);
-  if (kind == TL_CLIENT_CLI)
+  if (options->kind == TL_CLIENT_CLI)
     tl_cli_print (cli, _ ("If it was paired as an operator, try: twinlatch status --gateway %s\n"), marker->gateway_id);
   else
-    tl_cli_print (cli, _ ("Start the node with: twinlatch node run\n"));
+    tl_cli_print (cli, _ ("Make it a service with: twinlatch node install %s--start\n"),
+                  options->system ? "--system " : "");
 }

@@ -20,12 +20,13 @@ typedef struct
   TlClientKind kind;   /* --kind */
   gboolean replace;    /* --replace */
   gboolean yes;        /* --yes */
+  gboolean system;     /* --system: for what people are told to do next */
 } TlPairFlowOptions;
 
 /* Blocks until paired or failed. With --json prints one object a line: {"event":"comparison",...},
  * {"event":"waiting",...}. */
 TlNodeState *tl_pair_flow_run (TlCli *cli, const TlPairFlowOptions *options, GError **error);
-/* What was paired as what: lines for people, or {"event":"paired",...}. */
-void tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, TlClientKind kind);
+/* What was paired: lines for people, or {"event":"paired",...}. */
+void tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, const TlPairFlowOptions *options);
 
 G_END_DECLS
