@@ -100,7 +100,9 @@ tl_admin_remote_new (TlCli *cli, const char *gateway, GError **error)
   remote->rpc_identity = make_rpc_identity (remote->identity, error);
   if (remote->rpc_identity == NULL)
     return NULL;
-  remote->client = make_client (remote, remote->rpc_identity, tl_cli_timeout_ms (cli), error);
+  /* A long --timeout is for the answer. */
+  remote->client
+      = make_client (remote, remote->rpc_identity, MIN (tl_cli_timeout_ms (cli), TL_CLI_DEFAULT_TIMEOUT_MS), error);
   return remote->client != NULL ? g_steal_pointer (&remote) : NULL;
 }
 

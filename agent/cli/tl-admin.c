@@ -37,9 +37,8 @@ admin_clear (Admin *admin)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Admin, admin_clear)
 
-/* --gateway, --socket, $TWINLATCH_GATEWAY, in this order: what was typed wins over what is set. NULL: the socket. */
-static const char *
-chosen_gateway (TlCli *cli)
+const char *
+tl_admin_gateway (TlCli *cli)
 {
   const char *variable = g_getenv ("TWINLATCH_GATEWAY");
 
@@ -67,7 +66,7 @@ open_remote (Admin *admin, const char *gateway, GError **error)
 static gboolean
 open_admin (Admin *admin, TlCli *cli, GError **error)
 {
-  const char *gateway = chosen_gateway (cli);
+  const char *gateway = tl_admin_gateway (cli);
   g_autofree char *path = NULL;
   TlRpcClientOptions options = { 0 };
 
@@ -296,21 +295,4 @@ tl_admin_stream (TlCli *cli, const char *method, const ProtobufCMessage *request
   explain (&admin, deadline_ms, &watch.error);
   g_propagate_error (error, watch.error);
   return TL_ADMIN_FAILED;
-}
-
-gboolean
-tl_admin_watch (TlCli *cli, const char *method, const ProtobufCMessage *request,
-                const ProtobufCMessageDescriptor *response, TlAdminMessageFunc func, gpointer user_data, GError **error)
-{
-  switch (tl_admin_stream (cli, method, request, response, tl_cli_stream_timeout_ms (cli), func, user_data, error))
-    {
-    case TL_ADMIN_INTERRUPTED:
-      return TRUE;
-    case TL_ADMIN_ENDED:
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAVAILABLE, _ ("the gateway closed the connection"));
-      return FALSE;
-    case TL_ADMIN_FAILED:
-      return FALSE;
-    }
-  g_assert_not_reached ();
 }

@@ -2,6 +2,7 @@
 """Operators over the network (PROTOCOL 4, P): what they may do, and one test for each escalation that is forbidden. The methods are
 called directly, with an operator's certificate: the command line's politeness is not what protects."""
 import json
+import signal
 import threading
 import unittest
 
@@ -450,6 +451,36 @@ class CommandLine(twinlatch.TestCase):
         second = self.gateway("second", gateway=dict(name="second", listen=first.address, advertise=first.address))
         self.fails(twinlatch.EXIT_WRONG_CA, "status", *laptop.options(), "--gateway", "first", "--timeout", "10s")
         self.assertEqual(len(second.admin.ListDevices().devices), 0)
+
+    def test_watching_goes_on_after_the_gateway_was_away(self):
+        gateway = self.gateway("restarts", gateway=dict(name="restarts"))
+        laptop = self.node("watches")
+        laptop.pair(gateway, role=OPERATOR)
+        options = [*laptop.options(), "--gateway", "restarts"]
+        watch = laptop.cli.start("pairing", "watch", "--json", *options)
+        first = self.gateway_asks(gateway)
+        watch.wait_line(first)
+        gateway.restart()
+        watch.wait_line(first)  # told anew
+        watch.wait_line(self.gateway_asks(gateway))
+        self.assertEqual(watch.stop(signal.SIGINT), twinlatch.EXIT_OK)
+        ended = laptop.cli.start("pairing", "watch", *options)
+        ended.wait_line(first)
+        gateway.admin.RevokeDevice(device="watches")
+        self.assertEqual(ended.wait(), twinlatch.EXIT_DENIED, ended.text)
+        self.fails(twinlatch.EXIT_DENIED, "nodes", "watch", *options)  # never connected: not something to wait for
+
+    def gateway_asks(self, gateway):
+        """A device that waits for approval; its request."""
+        session = gateway.session(gateway.mint("link"), Device("asks"))
+        session.start()
+        session.exchange()
+        session.complete()
+        return session.request_id
+
+    def test_watching_ends_in_time(self):
+        text = self.fails(twinlatch.EXIT_UNREACHABLE, "nodes", "watch", "--timeout", "1s", *self.there)
+        self.assertIn("--timeout", text)
 
     def test_beside_a_running_node(self):
         both = self.node("both")
