@@ -45,6 +45,7 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.pin_failures_last_hour = pin_failures;
   answer.state_dir = gateway->state_dir;
   answer.pid = (guint32)getpid ();
+  tl_admin_fill_admission (gateway, &status->store, &answer);
   tl_rpc_call_reply (status->wait->call, &answer.base);
 }
 

@@ -150,7 +150,7 @@ run_add_code (TlStoreOperation *operation, TlDatabase *db, GError **error)
       return FALSE;
     }
   /* Those that ran out hold their slots until somebody writes that down. */
-  if (!tl_store_expire_codes (db, operation->now, error)
+  if (!tl_store_check_operator (db, code->minted_by, error) || !tl_store_expire_codes (db, operation->now, error)
       || !tl_database_integer (db, &live, error, "SELECT count (*) FROM codes WHERE state = " SQL_CODE_LIVE))
     return FALSE;
   if (live >= TL_STORE_MAX_LIVE_CODES)

@@ -54,7 +54,8 @@ run_wrong_comparison (TlStoreOperation *operation, TlDatabase *db, GError **erro
 {
   gint64 wrong;
 
-  if (!check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
+  if (!tl_store_check_operator (db, operation->actor, error)
+      || !check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
       || !tl_database_run (db, NULL, error, "UPDATE pairings SET wrong_codes = wrong_codes + 1 WHERE request_id = ?",
                            tl_text (operation->id))
       || !tl_database_integer (db, &wrong, error, "SELECT wrong_codes FROM pairings WHERE request_id = ?",
@@ -84,7 +85,8 @@ run_decide_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   TlPairingState state = operation->flag ? TL_PAIRING_STATE_APPROVED : TL_PAIRING_STATE_REJECTED;
 
-  return check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
+  return tl_store_check_operator (db, operation->actor, error)
+         && check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
          && decide (operation, db, state, operation->reason, error)
          && tl_store_load_pairing_result (operation, db, error);
 }
