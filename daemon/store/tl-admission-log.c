@@ -61,6 +61,38 @@ new_entries (void)
   return g_ptr_array_new_with_free_func ((GDestroyNotify)tl_admission_entry_free);
 }
 
+/* ---- compaction ---- */
+
+/* The last change of each kind of each device decides both what it is now and whether its old certificates ended. */
+static GPtrArray *
+condense (const GPtrArray *entries)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GPtrArray) backwards = g_ptr_array_new ();
+  GPtrArray *kept = new_entries ();
+
+  for (guint i = entries->len; i > 0; i--)
+    {
+      TlAdmissionEntry *entry = g_ptr_array_index (entries, i - 1);
+
+      if (g_hash_table_add (seen, g_strdup_printf ("%d %s", entry->kind, entry->device_id)))
+        g_ptr_array_add (backwards, entry);
+    }
+  for (guint i = backwards->len; i > 0; i--)
+    g_ptr_array_add (kept, tl_admission_entry_copy (g_ptr_array_index (backwards, i - 1)));
+  return kept;
+}
+
+/* When the file is worth rewriting: twice what would be left of it. */
+static guint64
+size_to_compact_at (TlAdmissionLog *self)
+{
+  g_autoptr (GPtrArray) kept = condense (self->entries);
+  guint64 left = self->entries->len > 0 ? self->size * kept->len / self->entries->len : 0;
+
+  return MAX (TL_ADMISSION_LOG_COMPACT_BYTES, 2 * left);
+}
+
 /* ---- reading ---- */
 
 static void
@@ -176,7 +208,7 @@ tl_admission_log_open (const char *path, const char *gateway_id, TlSecret *key, 
   if (!parse (self, text, length, error))
     return NULL;
   note_committed (self);
-  self->compact_above = MAX (TL_ADMISSION_LOG_COMPACT_BYTES, 2 * self->size);
+  self->compact_above = size_to_compact_at (self);
   return g_steal_pointer (&self);
 }
 
@@ -215,7 +247,7 @@ rewrite (TlAdmissionLog *self, GError **error)
   self->base = self->last;
   self->size = text->len;
   memcpy (self->mac, mac, sizeof mac);
-  self->compact_above = MAX (TL_ADMISSION_LOG_COMPACT_BYTES, 2 * self->size);
+  self->compact_above = size_to_compact_at (self);
   note_committed (self);
   return TRUE;
 }
@@ -383,28 +415,6 @@ tl_admission_log_abandon (TlAdmissionLog *self)
   self->broken = TRUE;
   tl_log (TL_LOG_ERROR, "the disk failed while a change of admission was committed; restart the gateway", "path",
           self->path, NULL);
-}
-
-/* ---- compaction ---- */
-
-/* The last change of each kind of each device decides both what it is now and whether its old certificates ended. */
-static GPtrArray *
-condense (const GPtrArray *entries)
-{
-  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (GPtrArray) backwards = g_ptr_array_new ();
-  GPtrArray *kept = new_entries ();
-
-  for (guint i = entries->len; i > 0; i--)
-    {
-      TlAdmissionEntry *entry = g_ptr_array_index (entries, i - 1);
-
-      if (g_hash_table_add (seen, g_strdup_printf ("%d %s", entry->kind, entry->device_id)))
-        g_ptr_array_add (backwards, entry);
-    }
-  for (guint i = backwards->len; i > 0; i--)
-    g_ptr_array_add (kept, tl_admission_entry_copy (g_ptr_array_index (backwards, i - 1)));
-  return kept;
 }
 
 static void
