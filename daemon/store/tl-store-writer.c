@@ -83,7 +83,8 @@ run_transaction (TlStore *store, GPtrArray *batch, GError **error)
   if (!tl_database_run (db, NULL, error, "COMMIT"))
     {
       /* A failed sync leaves it open whether the commit is there after a crash; a failed write does not. */
-      if (db->admission != NULL && !tl_error_is (*error, TL_ERROR_READ_ONLY))
+      if (db->admission != NULL && !tl_error_is (*error, TL_ERROR_READ_ONLY)
+          && sqlite3_extended_errcode (db->handle) != SQLITE_IOERR_WRITE)
         tl_admission_log_abandon (db->admission);
       return FALSE;
     }

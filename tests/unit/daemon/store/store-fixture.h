@@ -22,6 +22,7 @@ typedef struct
   TlStore *store;
   TlStoreAdmission *admission; /* as it was found when the store was opened last */
   gint64 ids;                  /* every new id is later than the one before */
+  int steps;                   /* test-store-restore: where to be killed */
 } Fixture;
 
 void fixture_set_up (Fixture *f, gconstpointer data);
