@@ -147,6 +147,25 @@ class Allowed(Base):
         for code in codes:
             admin.CancelPairingCode(code_id=code)
 
+    def test_one_operator_cannot_pile_up_requests(self):
+        device = self.gw.pair_device("away")
+        node = PythonNode(self.gw, device)
+        node.open()
+        node.close()
+        self.gw.wait_node(device.device_id, connected=False)
+        operator = self.gw.pair_device("piles", role=OPERATOR)
+        admin = self.gw.connect(operator).admin
+        for _ in range(256):
+            stream = admin.ExecuteCapability(device=device.device_id, capability="echo")
+            next(stream)  # queued; it stays so when nobody follows it
+            stream.cancel()
+        again = dict(device=device.device_id, capability="echo")
+        self.assertRpcError(wire.RESOURCE_EXHAUSTED, "resource_exhausted", admin.ExecuteCapability, **again)
+        for other in (self.admin, self.gw.admin):
+            stream = other.ExecuteCapability(**again)
+            next(stream)
+            stream.cancel()
+
     def test_its_certificate_counts_as_used(self):
         operator = self.gw.pair_device("only operates", role=OPERATOR)
         self.gw.connect(operator).admin.GetStatus()
@@ -412,6 +431,15 @@ class CommandLine(twinlatch.TestCase):
         cli.run("status", *self.laptop.options())
         here = cli.run("status", *self.laptop.options(), "--socket", self.gw.socket)  # what was typed wins
         self.assertIn("State ", here.stdout)
+
+    def test_addresses_are_tried_in_order(self):
+        laptop = self.node("old addresses")
+        laptop.pair(self.gw, role=OPERATOR)
+        (marker,) = laptop.folder.glob("*/gateway.json")
+        content = json.loads(marker.read_text())
+        content["addresses"] = [f"127.0.0.1:{twinlatch.free_port()}", *content["addresses"]]
+        marker.write_text(json.dumps(content))
+        laptop.cli.run("status", *laptop.options(), "--gateway", "office")
 
     def test_what_is_local_says_so(self):
         for words in (["pairing", "mint", "--role", "operator"], ["pairing", "mint", "--link", "--auto-approve"],
