@@ -3,6 +3,7 @@
 
 #include "base/tl-error.h"
 #include "daemon/tl-admin-private.h"
+#include "daemon/tl-operator-policy.h"
 #include "daemon/tl-wire.h"
 
 /* AdminService: changes of who is admitted (PROTOCOL 4.4), and the confirmation of a restored gateway. */
@@ -118,7 +119,7 @@ on_changed (const TlGatewayChange *change, const GError *error, gpointer user_da
 
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
+      tl_admin_fail (wait->gateway, wait->call, wait->subject, error);
       return;
     }
   lists_fill (&lists, wait->gateway, change->stored);
@@ -135,19 +136,39 @@ on_changed (const TlGatewayChange *change, const GError *error, gpointer user_da
   lists_clear (&lists);
 }
 
+/* The store would take a device that revokes itself for one that gives itself up (NodeService.Unpair). */
+static gboolean
+check_not_own (TlRpcCall *call, const TlDeviceRecord *record, GError **error)
+{
+  const TlRpcPeer *peer = tl_rpc_call_peer (call);
+  TlOperatorCaller caller = { .local = peer->kind == TL_RPC_PEER_LOCAL, .is_active_operator = TRUE };
+  TlOperatorTarget target = { .role = record->role };
+
+  target.is_own = !caller.local && g_str_equal (peer->admission.device_id, record->device_id);
+  return !target.is_own || tl_operator_policy_check (&caller, TL_OPERATOR_REVOKE, &target, error);
+}
+
 static void
 on_device_to_change (const GError *error, gpointer result, gpointer user_data)
 {
   TlAdminWait *wait = user_data;
+  const TlDeviceRecord *record = result;
+  g_autoptr (GError) denied = NULL;
   TlGatewayChangeRequest request = { .kind = wait->kind, .role = wait->role, .dry_run = wait->dry_run };
 
+  if (error == NULL)
+    {
+      wait->subject = g_strdup (record->device_id);
+      if (!check_not_own (wait->call, record, &denied))
+        error = denied;
+    }
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
+      tl_admin_fail (wait->gateway, wait->call, wait->subject, error);
       tl_admin_wait_free (wait);
       return;
     }
-  request.device_id = ((const TlDeviceRecord *)result)->device_id;
+  request.device_id = wait->subject;
   request.actor = tl_rpc_call_peer (wait->call)->actor;
   request.reason = wait->text;
   tl_gateway_change_device (wait->gateway, &request, on_changed, wait);

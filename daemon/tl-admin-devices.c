@@ -126,7 +126,7 @@ tl_admin_on_get_device (TlRpcCall *call, const ProtobufCMessage *message, gpoint
 static void
 finish_change (TlAdminWait *wait, const GError *error)
 {
-  tl_rpc_call_finish (wait->call, error);
+  tl_admin_fail (wait->gateway, wait->call, wait->subject, error);
   tl_admin_wait_free (wait);
 }
 
@@ -162,8 +162,8 @@ on_renamed (const GError *error, gpointer result, gpointer user_data)
       return;
     }
   wait->old_name = g_strdup (result);
-  tl_node_registry_device_renamed (wait->gateway->registry, wait->device_id, wait->text);
-  tl_store_find_device (wait->gateway->store, wait->device_id, on_renamed_device, wait);
+  tl_node_registry_device_renamed (wait->gateway->registry, wait->subject, wait->text);
+  tl_store_find_device (wait->gateway->store, wait->subject, on_renamed_device, wait);
 }
 
 static void
@@ -176,8 +176,8 @@ on_device_to_rename (const GError *error, gpointer result, gpointer user_data)
       finish_change (wait, error);
       return;
     }
-  wait->device_id = g_strdup (((const TlDeviceRecord *)result)->device_id);
-  tl_store_rename_device (wait->gateway->store, wait->device_id, wait->text, tl_rpc_call_peer (wait->call)->actor,
+  wait->subject = g_strdup (((const TlDeviceRecord *)result)->device_id);
+  tl_store_rename_device (wait->gateway->store, wait->subject, wait->text, tl_rpc_call_peer (wait->call)->actor,
                           tl_clock_wall_ms (wait->gateway->clock), on_renamed, wait);
 }
 
@@ -236,8 +236,8 @@ on_rotated (const GError *error, gpointer result, gpointer user_data)
   wait->seq = rotation->event->seq;
   wait->already = rotation->already;
   if (!rotation->already)
-    tl_node_registry_push (wait->gateway->registry, wait->device_id, rotation->event);
-  tl_store_find_device (wait->gateway->store, wait->device_id, on_rotated_device, wait);
+    tl_node_registry_push (wait->gateway->registry, wait->subject, rotation->event);
+  tl_store_find_device (wait->gateway->store, wait->subject, on_rotated_device, wait);
 }
 
 static void
@@ -253,8 +253,8 @@ on_device_to_rotate (const GError *error, gpointer result, gpointer user_data)
       return;
     }
   event_id = tl_ulid_new (now, wait->gateway->random);
-  wait->device_id = g_strdup (((const TlDeviceRecord *)result)->device_id);
-  tl_store_rotate_device (wait->gateway->store, wait->device_id, event_id, tl_rpc_call_peer (wait->call)->actor, now,
+  wait->subject = g_strdup (((const TlDeviceRecord *)result)->device_id);
+  tl_store_rotate_device (wait->gateway->store, wait->subject, event_id, tl_rpc_call_peer (wait->call)->actor, now,
                           on_rotated, wait);
 }
 

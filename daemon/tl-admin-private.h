@@ -49,7 +49,8 @@ typedef struct
   guint limit;             /* page size, lists */
   gboolean connected_only; /* lists */
   char *text;              /* what the handler needs again: a reason, a new name, a filter */
-  char *device_id, *old_name;
+  char *subject;           /* id of what it is about, once known */
+  char *old_name;
   guint64 seq;
   gboolean already;
   /* Changes of admission. */
@@ -64,6 +65,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlAdminWait, tl_admin_wait_free)
 
 /* The record, and presence, which is the registry's; tl_wire_device_clear(). */
 void tl_admin_fill_device (TlGateway *gateway, Twinlatch__V1__Device *message, const TlDeviceRecord *record);
+/* Ends the call with an error; a denial (NOT_OPERATOR, LOCAL_ONLY) goes into the journal. subject: id of what it was
+ * about, or NULL. */
+void tl_admin_fail (TlGateway *gateway, TlRpcCall *call, const char *subject, const GError *error);
+/* The call came over the network: an admitted operator's device. */
+gboolean tl_admin_is_remote (TlRpcCall *call);
+
 /* Page size asked for, bounded; *token "" when absent. */
 guint tl_admin_page (const Twinlatch__V1__Page *page, const char **token);
 

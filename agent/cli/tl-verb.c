@@ -9,6 +9,11 @@ static const TlVerb *const verbs[] = {
   &tl_verb_node_run,
   &tl_verb_node_status,
   &tl_verb_node_forget,
+  &tl_verb_node_install,
+  &tl_verb_node_uninstall,
+  &tl_verb_node_start,
+  &tl_verb_node_stop,
+  &tl_verb_node_restart,
   &tl_verb_pairing_mint,
   &tl_verb_pairing_codes,
   &tl_verb_pairing_cancel,
@@ -41,6 +46,8 @@ static const TlVerb *const verbs[] = {
 
 static const TlOption global_options[] = {
   { "json", TL_OPTION_FLAG, NULL, N_ ("print JSON; errors as JSON on standard error") },
+  { "gateway", TL_OPTION_TEXT, "NAME",
+    N_ ("operate a gateway over the network: one that this computer is paired with") },
   { "socket", TL_OPTION_TEXT, "PATH", N_ ("admin socket of twinlatchd (default: the user's, else the system's)") },
   { "timeout", TL_OPTION_DURATION, "D", N_ ("how long to wait for an answer: 30s (default), 2m"), 1, 86400000 },
   { "state-dir", TL_OPTION_TEXT, "DIR", N_ ("where this computer keeps its pairings (node verbs)") },

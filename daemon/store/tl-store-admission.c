@@ -82,26 +82,11 @@ tl_store_check_device (TlDatabase *db, const TlPairingRecord *request, GError **
 }
 
 gboolean
-tl_store_check_operator (TlDatabase *db, const char *actor, GError **error)
-{
-  gint64 operators;
-
-  if (actor == NULL || !g_str_has_prefix (actor, ACTOR_DEVICE))
-    return TRUE;
-  if (!tl_database_integer (db, &operators, error,
-                            "SELECT count (*) FROM devices WHERE device_id = ? AND state = " SQL_DEVICE_ACTIVE
-                            " AND role = " SQL_ROLE_OPERATOR,
-                            tl_text (actor + strlen (ACTOR_DEVICE))))
-    return FALSE;
-  if (operators > 0)
-    return TRUE;
-  g_set_error_literal (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this device is not an operator any more");
-  return FALSE;
-}
-
-gboolean
 tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now, GError **error)
 {
+  /* An imported inventory may have named it; from now on it is paired. */
+  if (!tl_database_run (db, NULL, error, "DELETE FROM known_nodes WHERE device_id = ?", tl_text (request->device_id)))
+    return FALSE;
   return tl_database_run (
       db, NULL, error,
       "INSERT INTO devices (device_id, name, state, role, client_kind, platform, identity_public, paired_at,"

@@ -442,14 +442,15 @@ journal_change (TlDatabase *db, const TlAdmissionEntry *entry, const TlDeviceCha
                                   error);
 }
 
-/* A device may give itself up (Unpair); everything else is an operator's. */
+/* Over the network operators may revoke, and nothing else of this. */
 static gboolean
-check_actor (TlDatabase *db, const TlAdmissionEntry *entry, GError **error)
+authorise (TlStoreOperation *operation, TlDatabase *db, const TlDeviceRecord *device, GError **error)
 {
-  g_autofree char *itself = g_strconcat (ACTOR_DEVICE, entry->device_id, NULL);
+  TlOperatorTarget target = { .role = device->role };
 
-  return (entry->kind == TL_ADMISSION_REVOKE && g_strcmp0 (entry->actor, itself) == 0)
-         || tl_store_check_operator (db, entry->actor, error);
+  if (operation->number == TL_ADMISSION_REVOKE)
+    return tl_store_authorise_revocation (db, operation->actor, device, error);
+  return tl_store_authorise (db, operation->actor, TL_OPERATOR_ADMINISTER, &target, error);
 }
 
 static gboolean
@@ -467,9 +468,8 @@ make_change (TlStoreOperation *operation, TlDatabase *db, const TlDeviceRecord *
   memcpy (entry.identity_public, device->identity_public, sizeof entry.identity_public);
   if (entry.kind == TL_ADMISSION_ROLE)
     entry.role = (TlRole)operation->role;
-  return check_actor (db, &entry, error) && check_allowed (device, entry.kind, error)
-         && tl_store_apply_change (db, &entry, device, change, error) && tl_store_stage_change (db, &entry, error)
-         && journal_change (db, &entry, change, error);
+  return check_allowed (device, entry.kind, error) && tl_store_apply_change (db, &entry, device, change, error)
+         && tl_store_stage_change (db, &entry, error) && journal_change (db, &entry, change, error);
 }
 
 static gboolean
@@ -478,7 +478,7 @@ run_change_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
   g_autoptr (TlDeviceChange) change = change_new ();
   g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
 
-  if (device == NULL)
+  if (device == NULL || !authorise (operation, db, device, error))
     return FALSE;
   change->dry_run = operation->flag;
   change->already = is_so (device, (TlAdmissionKind)operation->number, (TlRole)operation->role);

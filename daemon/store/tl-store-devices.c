@@ -216,21 +216,35 @@ run_device_seen (TlStoreOperation *operation, TlDatabase *db, GError **error)
                           "UPDATE devices SET last_seen_at = max (last_seen_at, ?) WHERE device_id = ?",
                           tl_int (operation->now), tl_text (operation->device_id))
          && tl_database_run (db, NULL, error,
-                             "UPDATE nodes SET last_seen_at = max (last_seen_at, ?) WHERE device_id = ?",
-                             tl_int (operation->now), tl_text (operation->device_id));
+                             "UPDATE nodes SET last_seen_at = max (last_seen_at, ?1),"
+                             " last_event_name = coalesce (?2, last_event_name),"
+                             " last_event_at = CASE WHEN ?2 IS NULL THEN last_event_at ELSE ?3 END"
+                             " WHERE device_id = ?4",
+                             tl_int (operation->now), tl_text (operation->type), tl_int ((gint64)operation->seq),
+                             tl_text (operation->device_id));
 }
 
 void
-tl_store_device_seen (TlStore *store, const char *device_id, gint64 now)
+tl_store_device_seen (TlStore *store, const char *device_id, const char *last_event, gint64 last_event_at, gint64 now)
 {
   TlStoreOperation *operation = tl_store_operation_new (run_device_seen, TL_STORE_WRITE, NULL);
 
   operation->device_id = g_strdup (device_id);
+  operation->type = g_strdup (last_event);
+  operation->seq = (guint64)last_event_at;
   operation->now = now;
   tl_store_submit (store, operation, NULL, NULL);
 }
 
 /* ---- changes that admit nobody ---- */
+
+static gboolean
+authorise (TlStoreOperation *operation, TlDatabase *db, const TlDeviceRecord *device, GError **error)
+{
+  TlOperatorTarget target = { .role = device->role };
+
+  return tl_store_authorise (db, operation->actor, TL_OPERATOR_ADMINISTER, &target, error);
+}
 
 static gboolean
 journal_rename (TlStoreOperation *operation, TlDatabase *db, const char *before, GError **error)
@@ -247,7 +261,7 @@ run_rename_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
 
-  if (device == NULL)
+  if (device == NULL || !authorise (operation, db, device, error))
     return FALSE;
   if (device->state == TL_DEVICE_REMOVED)
     {
@@ -255,9 +269,8 @@ run_rename_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
       return FALSE;
     }
   if (!g_str_equal (device->name, operation->data)
-      && (!tl_store_check_operator (db, operation->actor, error)
-          || !tl_database_run (db, NULL, error, "UPDATE devices SET name = ? WHERE device_id = ?",
-                               tl_text (operation->data), tl_text (operation->device_id))
+      && (!tl_database_run (db, NULL, error, "UPDATE devices SET name = ? WHERE device_id = ?",
+                            tl_text (operation->data), tl_text (operation->device_id))
           || !journal_rename (operation, db, device->name, error)))
     return FALSE;
   operation->result = g_steal_pointer (&device->name);
@@ -316,7 +329,7 @@ run_rotate_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
   g_autofree char *text = tl_json_to_string (data);
   TlStoreRotation rotation = { 0 };
 
-  if (device == NULL || !tl_store_check_operator (db, operation->actor, error))
+  if (device == NULL || !authorise (operation, db, device, error))
     return FALSE;
   if (device->state != TL_DEVICE_ACTIVE && device->state != TL_DEVICE_SUSPENDED)
     {

@@ -143,13 +143,18 @@ static const char version_3[] = "ALTER TABLE devices ADD COLUMN changed_at INTEG
                                 /* What an operator admitted and minted is looked for when it stops being one. */
                                 "CREATE INDEX devices_approved ON devices (approved_by);"
                                 "CREATE INDEX devices_state ON devices (state) WHERE state <> 0;";
+/* Version 7: nodes that an imported inventory names, and what a node said last. */
+static const char version_7[]
+    = "CREATE TABLE known_nodes ("
+      "  device_id TEXT PRIMARY KEY CHECK (length (device_id) = 26),"
+      "  platform TEXT, capabilities TEXT NOT NULL, registered_at INTEGER NOT NULL, last_seen_at INTEGER NOT NULL,"
+      "  last_event_name TEXT, last_event_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+      "ALTER TABLE nodes ADD COLUMN last_event_name TEXT;"
+      "ALTER TABLE nodes ADD COLUMN last_event_at INTEGER NOT NULL DEFAULT 0;";
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
-  { 1, version_1 },
-  { 2, version_2 },
-  { 3, version_3 },
-  { 0, NULL },
+  { 1, version_1 }, { 2, version_2 }, { 3, version_3 }, { 7, version_7 }, { 0, NULL },
 };
 
 const TlStoreMigration *

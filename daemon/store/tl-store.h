@@ -32,10 +32,11 @@ typedef struct _TlStore TlStore;
 typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer user_data);
 
 #define TL_STORE_FILE           "twinlatch.db"
-#define TL_STORE_SCHEMA_VERSION 3
+#define TL_STORE_SCHEMA_VERSION 7
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
+#define TL_STORE_MAX_LIVE_CODES_DEVICE  25 /* of one operator over the network: others must be able to mint, too */
 #define TL_STORE_PIN_FAILURES_MAX       10
 #define TL_STORE_PIN_FAILURES_WINDOW_MS (G_GINT64_CONSTANT (3600) * 1000)
 #define TL_STORE_PIN_SLOW_INTERVAL_MS   (60 * 1000)
@@ -65,8 +66,9 @@ gboolean tl_store_add_ca (TlStore *store, guint generation, GBytes *der, gint64 
                           GError **error); /* [durable] */
 
 /* ---- codes ---- */
-/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above TL_STORE_MAX_LIVE_CODES. result: TlCodeRecord
- */
+/* Operations that name an actor ask tl-operator-policy.h in their transaction: NOT_OPERATOR, LOCAL_ONLY. */
+/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above the limits of live codes. result:
+ * TlCodeRecord */
 void tl_store_add_code (TlStore *store, const TlCodeRecord *code, gint64 now, TlStoreCallback callback,
                         gpointer user_data);
 /* A live code by slot (code_id NULL) or id, with its verifier. CODE_INVALID for everything else, whatever the reason.
@@ -83,7 +85,8 @@ void tl_store_take_attempt (TlStore *store, const char *code_id, const char *att
 void tl_store_count_pin_failures (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 /* [durable] id or unique prefix (NOT_FOUND, AMBIGUOUS) or slot number as text. Already not live: success, unchanged.
  * result: TlCodeRecord */
-void tl_store_cancel_code (TlStore *store, const char *code, gint64 now, TlStoreCallback callback, gpointer user_data);
+void tl_store_cancel_code (TlStore *store, const char *code, const char *actor, gint64 now, TlStoreCallback callback,
+                           gpointer user_data);
 /* Newest first; page_token = "" or from before. result: GPtrArray of TlCodeRecord (at most limit + 1 rows: one more
  * than limit means there is a next page, whose token is the id of the last row inside the limit) */
 void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, guint limit, gint64 now,
@@ -218,8 +221,10 @@ typedef struct
 } TlStoreRotation;
 void tl_store_rotate_device (TlStore *store, const char *device_id, const char *event_id, const char *actor, gint64 now,
                              TlStoreCallback callback, gpointer user_data);
-/* Presence, when it changed meaning. result: none */
-void tl_store_device_seen (TlStore *store, const char *device_id, gint64 now);
+/* Presence, when it changed meaning. last_event (may be NULL): the type of what the node said last, and when. result:
+ * none */
+void tl_store_device_seen (TlStore *store, const char *device_id, const char *last_event, gint64 last_event_at,
+                           gint64 now);
 
 /* ---- nodes and their event logs (PROTOCOL 4.1) ---- */
 /* result: TlNodeRecord */
@@ -259,16 +264,27 @@ void tl_store_ack_events (TlStore *store, const char *device_id, guint64 seq, co
                           TlStoreCallback callback, gpointer user_data);
 
 /* ---- capability requests (PROTOCOL 4.2) ---- */
-/* Inserts the request and, in the same transaction, its `capability.dispatch` event (event_data). result: TlEventRecord
- */
+/* Inserts the request and, in the same transaction, its `capability.dispatch` event (event_data) and the journal's row.
+ * result: TlEventRecord */
 void tl_store_add_request (TlStore *store, const TlCapabilityRecord *request, const char *event_id,
                            const char *event_data, gint64 now, TlStoreCallback callback, gpointer user_data);
-/* Moves a request: allowed only from states in `from` (bit set of 1 << TlRequestState), else FAILED_PRECONDITION,
- * NOT_FOUND. device_id non-NULL: it must be the request's device, else PERMISSION_DENIED. output, error, error_reason,
- * receipt may be NULL. result: TlCapabilityRecord */
-void tl_store_move_request (TlStore *store, const char *request_id, const char *device_id, guint from,
-                            TlRequestState to, const char *output, const char *request_error, const char *error_reason,
-                            GBytes *receipt, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* A request's move; strings and bytes may be NULL and are then kept as they are stored. Borrowed. */
+typedef struct
+{
+  const char *request_id;
+  const char *device_id; /* non-NULL: it must be the request's device, else PERMISSION_DENIED */
+  guint from;            /* states it may be in (bit set of 1 << TlRequestState), else FAILED_PRECONDITION */
+  TlRequestState to;
+  gint64 dispatched_at; /* wall-clock ms, 0: as it is stored, or now when that is where it goes */
+  const char *output, *error, *error_reason;
+  GBytes *receipt;
+  const guint8 *receipt_hash; /* H(receipt), 32 bytes: for the journal's row of a final state */
+  const char *actor;          /* JOURNAL: who ended it; NULL: the gateway itself */
+  gint64 now;
+} TlRequestMove;
+
+/* NOT_FOUND, and as said above. A final state writes its row into the journal. result: TlCapabilityRecord */
+void tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data);
 /* result: TlCapabilityRecord */
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
 /* Sync, start-up: requests that are not final. GPtrArray of TlCapabilityRecord */
@@ -284,6 +300,9 @@ void tl_store_journal (TlStore *store, const char *kind, const char *actor, cons
 typedef struct
 {
   guint64 bytes; /* database + WAL */
+  guint64 wal_bytes;
+  gint64 requests_kept, events_kept, certificates_kept; /* history, logs */
+  guint known_nodes;                                    /* imported, not paired */
   guint devices_active, devices_suspended, devices_revoked, codes_live, pairings_pending, requests_open;
 } TlStoreStatus;
 /* result: TlStoreStatus */

@@ -71,7 +71,7 @@ test_repeated_scalars (void)
   list.n_states = 2;
   list.states = states;
   assert_json (tl_json_from_message (&list.base),
-               "{\"page\":null,\"states\":[\"active\",\"suspended\"],\"role\":\"unspecified\"}");
+               "{\"page\":null,\"states\":[\"active\",\"suspended\"],\"role\":\"unspecified\",\"connected_only\":false,\"approved_by\":\"\"}");
 }
 
 static void

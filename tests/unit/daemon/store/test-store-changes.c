@@ -230,19 +230,20 @@ test_actors (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_autoptr (TlPairingRecord) request = request_pairing (f, other, 3, "key", TL_ROLE_NODE, REQUEST_OK);
   Changed changed;
 
-  assert_refused_as (f, TL_ADMISSION_SUSPEND, node, 0, as_node, TL_ERROR_PERMISSION_DENIED);
-  changed = change_as (f, TL_ADMISSION_SUSPEND, node, 0, as_operator, FALSE);
-  g_assert_no_error (changed.error);
+  assert_refused_as (f, TL_ADMISSION_SUSPEND, node, 0, as_node, TL_ERROR_NOT_OPERATOR);
+  /* PROTOCOL 4: over the network an operator revokes nodes, and nothing else of this. */
+  assert_refused_as (f, TL_ADMISSION_SUSPEND, node, 0, as_operator, TL_ERROR_LOCAL_ONLY);
+  assert_refused_as (f, TL_ADMISSION_ROLE, node, TL_ROLE_OPERATOR, as_operator, TL_ERROR_LOCAL_ONLY);
   changed = change_as (f, TL_ADMISSION_ROLE, operator, TL_ROLE_NODE, "uid:0", FALSE);
   g_assert_cmpint (changed.role, ==, TL_ROLE_NODE);
-  assert_refused_as (f, TL_ADMISSION_RESUME, node, 0, as_operator, TL_ERROR_PERMISSION_DENIED);
+  assert_refused_as (f, TL_ADMISSION_REVOKE, node, 0, as_operator, TL_ERROR_NOT_OPERATOR);
   g_free (code->minted_by);
   code->minted_by = g_strdup (as_operator);
   tl_store_add_code (f->store, code, STORE_NOW, answer_callback, &minted);
-  assert_failed (f, &minted, TL_ERROR_PERMISSION_DENIED);
+  assert_failed (f, &minted, TL_ERROR_NOT_OPERATOR);
   tl_store_decide_pairing (f->store, request->request_id, TRUE, as_operator, NULL, STORE_NOW, answer_callback,
                            &decided);
-  assert_failed (f, &decided, TL_ERROR_PERMISSION_DENIED);
+  assert_failed (f, &decided, TL_ERROR_NOT_OPERATOR);
   /* Giving oneself up is everybody's. */
   changed = change_as (f, TL_ADMISSION_REVOKE, operator, 0, as_operator, FALSE);
   g_assert_no_error (changed.error);
