@@ -50,6 +50,7 @@ typedef Twinlatch__V1__GetDeviceResponse TlDeviceAnswer;
 typedef Twinlatch__V1__RevokeDeviceResponse TlRevokeAnswer;
 typedef Twinlatch__V1__GetStatusResponse TlStatusAnswer;
 typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
+typedef Twinlatch__V1__GetJournalHeadResponse TlHeadAnswer;
 
 void tl_admin_answer_free (gpointer message); /* NULL allowed */
 
@@ -67,5 +68,6 @@ TL_ADMIN_AUTOPTR (TlDeviceAnswer)
 TL_ADMIN_AUTOPTR (TlRevokeAnswer)
 TL_ADMIN_AUTOPTR (TlStatusAnswer)
 TL_ADMIN_AUTOPTR (TlCaAnswer)
+TL_ADMIN_AUTOPTR (TlHeadAnswer)
 
 G_END_DECLS
