@@ -53,6 +53,7 @@ typedef Twinlatch__V1__RotateDeviceResponse TlRotateAnswer;
 typedef Twinlatch__V1__ConfirmDevicesResponse TlConfirmAnswer;
 typedef Twinlatch__V1__GetStatusResponse TlStatusAnswer;
 typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
+typedef Twinlatch__V1__GetJournalHeadResponse TlHeadAnswer;
 
 void tl_admin_answer_free (gpointer message); /* NULL allowed */
 
@@ -73,5 +74,6 @@ TL_ADMIN_AUTOPTR (TlRotateAnswer)
 TL_ADMIN_AUTOPTR (TlConfirmAnswer)
 TL_ADMIN_AUTOPTR (TlStatusAnswer)
 TL_ADMIN_AUTOPTR (TlCaAnswer)
+TL_ADMIN_AUTOPTR (TlHeadAnswer)
 
 G_END_DECLS

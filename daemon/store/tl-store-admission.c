@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "daemon/store/tl-journal.h"
+
 /* Who is let in: pairing again and bans (PROTOCOL 3.5), certificates. */
 
 /* ---- PROTOCOL 3.5 and bans ---- */
@@ -196,6 +198,15 @@ tl_store_revoke_certificates (TlDatabase *db, const char *device_id, const char 
 }
 
 static gboolean
+journal_used (TlStoreOperation *operation, TlDatabase *db, const char *device_id, guint ended, GError **error)
+{
+  g_autofree char *actor = g_strconcat ("device:", device_id, NULL);
+
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_CERT_USED, actor, operation->id,
+                                  json_pack ("{s:s, s:i}", "device_id", device_id, "ended", (int)ended), error);
+}
+
+static gboolean
 run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree char *device_id = NULL;
@@ -227,7 +238,8 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
     return FALSE;
   db->erase_pending = TRUE;
   operation->result = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
-  return operation->result != NULL;
+  return operation->result != NULL
+         && journal_used (operation, db, device_id, ((GPtrArray *)operation->result)->len, error);
 }
 
 void

@@ -431,14 +431,13 @@ journal_kind (TlAdmissionKind kind)
 static gboolean
 journal_change (TlDatabase *db, const TlAdmissionEntry *entry, const TlDeviceChange *change, GError **error)
 {
-  tl_json_auto detail
-      = json_pack ("{s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "reason", entry->reason, "role",
-                   tl_role_to_string (entry->role), "certificates", (int)change->certificates, "requests_failed",
-                   (int)change->requests->len, "codes_cancelled", (int)change->codes->len, "pairing_requests_ended",
-                   (int)change->pairings->len, "admission_counter", (json_int_t)entry->counter);
-  g_autofree char *text = tl_json_to_string (detail);
-
-  return tl_store_journal_append (db, entry->time, journal_kind (entry->kind), entry->actor, entry->device_id, text,
+  return tl_store_journal_record (db, entry->time, journal_kind (entry->kind), entry->actor, entry->device_id,
+                                  json_pack ("{s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "reason", entry->reason, "role",
+                                             tl_role_to_string (entry->role), "certificates", (int)change->certificates,
+                                             "requests", (int)change->requests->len, "codes_cancelled",
+                                             (int)change->codes->len, "pairing_requests_ended",
+                                             (int)change->pairings->len, "admission_counter",
+                                             (json_int_t)entry->counter),
                                   error);
 }
 

@@ -249,11 +249,8 @@ authorise (TlStoreOperation *operation, TlDatabase *db, const TlDeviceRecord *de
 static gboolean
 journal_rename (TlStoreOperation *operation, TlDatabase *db, const char *before, GError **error)
 {
-  tl_json_auto detail = json_pack ("{s:s, s:s}", "from", before, "to", operation->data);
-  g_autofree char *text = tl_json_to_string (detail);
-
-  return tl_store_journal_append (db, operation->now, TL_JOURNAL_DEVICE_RENAMED, operation->actor, operation->device_id,
-                                  text, error);
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_DEVICE_RENAMED, operation->actor, operation->device_id,
+                                  json_pack ("{s:s, s:s}", "from", before, "to", operation->data), error);
 }
 
 static gboolean

@@ -118,17 +118,15 @@ static gboolean
 enter_restored (TlDatabase *db, const char *reason, gint64 now, GError **error)
 {
   g_autofree char *at = g_strdup_printf ("%" G_GINT64_FORMAT, now);
-  tl_json_auto detail = NULL;
-  g_autofree char *text = NULL;
   guint codes, pairings;
 
   if (!void_pairings (db, now, &codes, &pairings, error) || !write_meta (db, META_RESTORED_AT, at, error)
       || !write_meta (db, META_RESTORED_REASON, reason, error))
     return FALSE;
-  detail = json_pack ("{s:s, s:i, s:i}", "reason", reason, "codes_voided", (int)codes, "pairing_requests_voided",
-                      (int)pairings);
-  text = tl_json_to_string (detail);
-  return tl_store_journal_append (db, now, TL_JOURNAL_GATEWAY_RESTORED, ACTOR_GATEWAY, "", text, error);
+  return tl_store_journal_record (db, now, TL_JOURNAL_GATEWAY_RESTORED, ACTOR_GATEWAY, "",
+                                  json_pack ("{s:s, s:i, s:i}", "reason", reason, "codes_voided", (int)codes,
+                                             "pairing_requests_voided", (int)pairings),
+                                  error);
 }
 
 static TlAdmissionKind
@@ -312,8 +310,6 @@ static gboolean
 catch_up (TlStoreOperation *operation, TlDatabase *db, TlStoreAdmission *admission, gint64 known, GError **error)
 {
   guint64 counter = tl_admission_log_counter (db->admission);
-  tl_json_auto detail = NULL;
-  g_autofree char *text = NULL;
 
   if (known >= 0 && counter == (guint64)known)
     return TRUE;
@@ -322,10 +318,10 @@ catch_up (TlStoreOperation *operation, TlDatabase *db, TlStoreAdmission *admissi
     return FALSE;
   if (admission->applied == 0)
     return TRUE;
-  detail = json_pack ("{s:i, s:I, s:I}", "applied", (int)admission->applied, "from", (json_int_t)MAX (known, 0), "to",
-                      (json_int_t)counter);
-  text = tl_json_to_string (detail);
-  return tl_store_journal_append (db, operation->now, TL_JOURNAL_GATEWAY_RESTORED, ACTOR_GATEWAY, "", text, error);
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_GATEWAY_RESTORED, ACTOR_GATEWAY, "",
+                                  json_pack ("{s:i, s:I, s:I}", "applied", (int)admission->applied, "from",
+                                             (json_int_t)MAX (known, 0), "to", (json_int_t)counter),
+                                  error);
 }
 
 static gboolean
@@ -420,14 +416,12 @@ confirm (TlStoreOperation *operation, TlDatabase *db, gint64 devices, GError **e
                              .device_id = (char *)"",
                              .actor = operation->actor,
                              .reason = operation->reason };
-  tl_json_auto detail
-      = json_pack ("{s:b, s:I, s:s}", "confirmed", 1, "devices", (json_int_t)devices, "reason", operation->reason);
-  g_autofree char *text = tl_json_to_string (detail);
-
   return tl_database_run (db, NULL, error,
                           "DELETE FROM meta WHERE key IN ('" META_RESTORED_AT "', '" META_RESTORED_REASON "')")
          && tl_store_stage_change (db, &entry, error)
-         && tl_store_journal_append (db, operation->now, TL_JOURNAL_GATEWAY_RESTORED, operation->actor, "", text,
+         && tl_store_journal_record (db, operation->now, TL_JOURNAL_GATEWAY_RESTORED, operation->actor, "",
+                                     json_pack ("{s:b, s:I, s:s}", "confirmed", 1, "devices", (json_int_t)devices,
+                                                "reason", operation->reason),
                                      error);
 }
 

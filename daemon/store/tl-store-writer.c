@@ -94,14 +94,20 @@ run_transaction (TlStore *store, GPtrArray *batch, GError **error)
 }
 
 static void
-roll_back (TlDatabase *db)
+end_transaction (TlDatabase *db)
 {
-  tl_store_journal_forget_head (db);
   /* After a full disk SQLite may have rolled back itself. */
   if (!sqlite3_get_autocommit (db->handle))
     sqlite3_exec (db->handle, "ROLLBACK", NULL, NULL, NULL);
   if (db->admission != NULL)
     tl_admission_log_roll_back (db->admission);
+}
+
+static void
+roll_back (TlDatabase *db)
+{
+  tl_store_journal_forget_head (db);
+  end_transaction (db);
 }
 
 /* Reads see one snapshot. */
@@ -123,7 +129,7 @@ run_reads (TlDatabase *db, GPtrArray *batch)
       else
         operation->error = g_error_copy (error);
     }
-  roll_back (db);
+  end_transaction (db);
 }
 
 static void

@@ -32,6 +32,9 @@ _twinlatch_options ()
     "exec") echo "--timeout --no-wait --max-output --raw" ;;
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
+    "journal show") echo "--follow --kind --device --actor --subject --since --until --limit" ;;
+    "journal verify") echo "--head --offline --database" ;;
+    "journal head") echo "" ;;
     "status") echo "" ;;
     "version") echo "" ;;
     "help") echo "--list-verbs" ;;
@@ -48,7 +51,7 @@ _twinlatch ()
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
     case $word in
-      node | pairing | devices | nodes | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+      node | pairing | devices | nodes | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
     if [[ -z $verb ]]; then
       verb=$word
@@ -59,11 +62,11 @@ _twinlatch ()
   done
 
   case $prev in
-    --from | --config | --out | --socket)
+    --from | --config | --out | --socket | --database)
       _filedir
       return
       ;;
-    --state-dir)
+    --state-dir | --offline)
       _filedir -d
       return
       ;;
@@ -83,7 +86,8 @@ _twinlatch ()
       COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
       return
       ;;
-    --approved-by | --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output)
+    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output | --kind | --device | --actor | \
+      --subject | --since | --until | --limit | --head | --approved-by)
       return
       ;;
   esac
@@ -93,12 +97,13 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca status version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca journal status version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
+    journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;
   esac
 } &&
   complete -F _twinlatch twinlatch
