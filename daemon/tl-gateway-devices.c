@@ -96,11 +96,12 @@ tl_gateway_open_admission (TlGateway *self, GError **error)
 }
 
 void
-tl_gateway_notify_status (TlGateway *self)
+tl_gateway_notify_status (TlGateway *self, gboolean ready)
 {
   g_autofree char *listeners = g_strjoinv (" ", self->listeners);
 
-  sd_notifyf (0, "STATUS=gateway %s on %s%s", tl_gateway_identity_id (self->identity), listeners,
+  sd_notifyf (0, "%sSTATUS=gateway %s on %s%s", ready ? "READY=1\n" : "", tl_gateway_identity_id (self->identity),
+              listeners,
               self->admission->restored ? ": RESTORED, no device is admitted until 'twinlatch devices confirm'" : "");
 }
 
@@ -283,7 +284,7 @@ on_confirmed (const GError *error, gpointer result, gpointer user_data)
       g_clear_pointer (&self->admission->restored_reason, g_free);
       tl_admitted_set_set_closed (self->admitted, FALSE);
       tl_log (TL_LOG_NOTICE, "the devices of this restored gateway were confirmed; they are admitted again", NULL);
-      tl_gateway_notify_status (self);
+      tl_gateway_notify_status (self, FALSE);
       tl_store_get_admission (self->store, on_admission, self);
     }
   wait->callback (error, result, wait->user_data);

@@ -100,8 +100,8 @@ gboolean tl_gateway_open_admission (TlGateway *gateway, GError **error);
  * TlStoreConfirmation */
 void tl_gateway_confirm_devices (TlGateway *gateway, gint64 restored_at, const char *actor, const char *reason,
                                  TlStoreCallback callback, gpointer user_data);
-/* One line for systemd's `status`. */
-void tl_gateway_notify_status (TlGateway *gateway);
+/* One line for systemd's `status`; ready: and that we are. */
+void tl_gateway_notify_status (TlGateway *gateway, gboolean ready);
 
 /* Fills one message a CA generation (tl_trust_bundle_size() of them); what they borrow lives in the returned array. */
 GPtrArray *tl_gateway_fill_cas (TlGateway *gateway, Twinlatch__V1__CaCertificate *messages);
