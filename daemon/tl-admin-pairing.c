@@ -62,7 +62,7 @@ on_code_cancelled (const GError *error, gpointer result, gpointer user_data)
 
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
+      tl_admin_fail (wait->gateway, wait->call, NULL, error);
       return;
     }
   tl_wire_code (&code, result);

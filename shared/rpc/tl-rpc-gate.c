@@ -37,11 +37,13 @@ may_call (const TlRpcPeer *peer, TlRole role, TlRpcAuth auth, GError **error)
     }
   if (!allowed && peer->kind == TL_RPC_PEER_STRANGER)
     g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAUTHENTICATED, "this method needs a certificate; pair first");
+  else if (!allowed && local)
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this method is for paired devices");
+  else if (!allowed && role == TL_ROLE_OPERATOR)
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_LOCAL_ONLY,
+                         "this is done only at the gateway itself, not over the network");
   else if (!allowed)
-    g_set_error (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this method is for %s",
-                 auth == TL_RPC_AUTH_DEVICE  ? "paired devices"
-                 : auth == TL_RPC_AUTH_LOCAL ? "local operators at the gateway"
-                                             : "operators");
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_NOT_OPERATOR, "this method is for operators");
   return allowed;
 }
 

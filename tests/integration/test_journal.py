@@ -144,7 +144,7 @@ class Rows(twinlatch.TestCase):
         connection = self.gw.connect(device)
         with self.assertRaises(wire.RpcError):
             connection.admin.ReadJournal(limit=1).until(lambda _: True)
-        self.wait_row("call.denied", actor, "/twinlatch.v1.AdminService/ReadJournal", reason="permission_denied")
+        self.wait_row("call.denied", actor, "/twinlatch.v1.AdminService/ReadJournal", reason="not_operator")
         other = prover.ulid()
         with self.assertRaises(wire.RpcError):
             connection.node.Unpair(device_id=other)
