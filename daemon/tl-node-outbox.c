@@ -7,7 +7,7 @@
 #include "daemon/tl-wire.h"
 
 /* What goes together; larger events go alone. */
-#define MAX_TOGETHER   16
+#define MAX_TOGETHER   64
 #define MAX_SMALL_DATA (16u * 1024u)
 #define MAX_BYTES      (256u * 1024u)
 

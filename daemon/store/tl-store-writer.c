@@ -6,7 +6,7 @@
 /* The store's thread: batches, savepoints, group commit, and what has to be on disk within a second. */
 
 /* Operations of one transaction. More would not make them cheaper, but keep those that come after waiting. */
-#define MAX_BATCH 16
+#define MAX_BATCH 32
 /* Writes that are not durable are synced this long after the first of them: with the sync itself inside the promised
  * second. */
 #define SYNC_DELAY_US ((gint64)800 * 1000)
