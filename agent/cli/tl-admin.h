@@ -19,6 +19,9 @@ ProtobufCMessage *tl_admin_call (TlCli *cli, const char *method, const ProtobufC
  * items are the array's. request is left as it was. */
 GPtrArray *tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request,
                           const ProtobufCMessageDescriptor *response, GError **error);
+/* The first `limit` items. */
+GPtrArray *tl_admin_list_some (TlCli *cli, const char *method, ProtobufCMessage *request,
+                               const ProtobufCMessageDescriptor *response, guint limit, GError **error);
 
 /* Borrowed message; FALSE ends the stream from this side. */
 typedef gboolean (*TlAdminMessageFunc) (const ProtobufCMessage *message, gpointer user_data);
@@ -44,6 +47,9 @@ typedef Twinlatch__V1__DecidePairingResponse TlDecideAnswer;
 typedef Twinlatch__V1__GetDeviceResponse TlDeviceAnswer;
 typedef Twinlatch__V1__RevokeDeviceResponse TlRevokeAnswer;
 typedef Twinlatch__V1__GetStatusResponse TlStatusAnswer;
+typedef Twinlatch__V1__GetCapabilityRequestResponse TlRequestAnswer;
+typedef Twinlatch__V1__CancelCapabilityResponse TlCancelRequestAnswer;
+typedef Twinlatch__V1__SetNodeCapabilityResponse TlSwitchAnswer;
 typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
 
 void tl_admin_answer_free (gpointer message); /* NULL allowed */
@@ -61,6 +67,9 @@ TL_ADMIN_AUTOPTR (TlDecideAnswer)
 TL_ADMIN_AUTOPTR (TlDeviceAnswer)
 TL_ADMIN_AUTOPTR (TlRevokeAnswer)
 TL_ADMIN_AUTOPTR (TlStatusAnswer)
+TL_ADMIN_AUTOPTR (TlRequestAnswer)
+TL_ADMIN_AUTOPTR (TlCancelRequestAnswer)
+TL_ADMIN_AUTOPTR (TlSwitchAnswer)
 TL_ADMIN_AUTOPTR (TlCaAnswer)
 
 G_END_DECLS

@@ -5,14 +5,13 @@
 #include <string.h>
 
 static const TlVerb *const verbs[] = {
-  &tl_verb_node_pair,       &tl_verb_node_run,       &tl_verb_node_status,
-  &tl_verb_node_forget,     &tl_verb_pairing_mint,   &tl_verb_pairing_codes,
-  &tl_verb_pairing_cancel,  &tl_verb_pairing_list,   &tl_verb_pairing_watch,
-  &tl_verb_pairing_approve, &tl_verb_pairing_reject, &tl_verb_devices_list,
-  &tl_verb_devices_show,    &tl_verb_devices_revoke, &tl_verb_nodes_list,
-  &tl_verb_nodes_show,      &tl_verb_nodes_watch,    &tl_verb_exec,
-  &tl_verb_ca_show,         &tl_verb_ca_export,      &tl_verb_status,
-  &tl_verb_version,         &tl_verb_help,           NULL,
+  &tl_verb_node_pair,     &tl_verb_node_run,         &tl_verb_node_status,    &tl_verb_node_forget,
+  &tl_verb_pairing_mint,  &tl_verb_pairing_codes,    &tl_verb_pairing_cancel, &tl_verb_pairing_list,
+  &tl_verb_pairing_watch, &tl_verb_pairing_approve,  &tl_verb_pairing_reject, &tl_verb_devices_list,
+  &tl_verb_devices_show,  &tl_verb_devices_revoke,   &tl_verb_nodes_list,     &tl_verb_nodes_show,
+  &tl_verb_nodes_watch,   &tl_verb_nodes_capability, &tl_verb_exec,           &tl_verb_requests_list,
+  &tl_verb_requests_show, &tl_verb_requests_cancel,  &tl_verb_ca_show,        &tl_verb_ca_export,
+  &tl_verb_status,        &tl_verb_version,          &tl_verb_help,           NULL,
 };
 
 static const TlOption global_options[] = {
