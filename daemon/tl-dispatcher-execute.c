@@ -157,8 +157,10 @@ on_request_added (const GError *error, gpointer result, gpointer user_data)
       g_autofree char *device_id = g_strdup (request->record->device_id);
       g_ptr_array_add (request->calls, tl_rpc_call_ref (submission->call));
       tl_rpc_call_set_data (submission->call, g_strdup (request->record->request_id), g_free);
-      tl_dispatcher_announce (self, request, request->record);
+      tl_dispatcher_queued (self, request);
       tl_node_registry_push (self->gateway->registry, device_id, result);
+      if (request->record->state == TL_REQUEST_QUEUED) /* not connected: that may take a while */
+        tl_dispatcher_settle (self, request);
     }
   tl_rpc_call_unref (submission->call);
   g_free (submission);
