@@ -2,9 +2,11 @@
 #include <string.h>
 
 #include "base/tl-error.h"
-#include "base/tl-json.h"
+#include "base/tl-json-summary.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
+#include "crypto/tl-hash.h"
+#include "daemon/store/tl-journal.h"
 #include "daemon/tl-dispatcher-private.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
@@ -20,6 +22,7 @@ typedef struct
   TlRpcCall *call;
   char *device_id;
   Twinlatch__V1__SubmitCapabilityResultRequest *result;
+  char *output_summary;
 } Result;
 
 static void
@@ -28,6 +31,7 @@ result_free (Result *self)
   tl_rpc_call_unref (self->call);
   twinlatch__v1__submit_capability_result_request__free_unpacked (self->result, NULL);
   g_free (self->device_id);
+  g_free (self->output_summary);
   g_free (self);
 }
 
@@ -51,6 +55,25 @@ on_result_committed (const GError *error, gpointer user_data)
   else
     answer (self->call, FALSE, FALSE);
   result_free (self);
+}
+
+/* A device can repeat itself without end; the journal does not. */
+static void
+journal_refused (Result *self, const char *why)
+{
+  TlDispatcher *dispatcher = self->dispatcher;
+  TlClock *clock = dispatcher->gateway->clock;
+  g_autofree char *actor = NULL;
+  g_autofree char *text = NULL;
+  tl_json_auto detail = NULL;
+
+  if (!tl_rate_limit_take (dispatcher->refusals, self->device_id, tl_clock_monotonic_us (clock)))
+    return;
+  actor = g_strconcat ("device:", self->device_id, NULL);
+  detail = json_pack ("{s:s}", "reason", why);
+  text = detail != NULL ? tl_json_to_string (detail) : NULL;
+  tl_store_journal (dispatcher->gateway->store, TL_JOURNAL_RESULT_REFUSED, actor, self->result->request_id, text,
+                    tl_clock_wall_ms (clock), NULL, NULL);
 }
 
 static gboolean
@@ -77,9 +100,10 @@ failure_state (const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlReq
     }
 }
 
+/* *summary: what history keeps of the output, NULL without one. */
 static gboolean
 check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const TlCapabilityRecord *record,
-            GError **error)
+            char **summary, GError **error)
 {
   tl_json_auto output = NULL;
 
@@ -100,6 +124,8 @@ check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const Tl
   output = tl_json_parse (result->output, -1, 0, error);
   if (output == NULL)
     g_prefix_error (error, "output: ");
+  else if (result->success)
+    *summary = tl_json_summary (output);
   return output != NULL;
 }
 
@@ -123,7 +149,11 @@ accept (Result *self, TlOpenRequest *request)
   TlRequestState state = TL_REQUEST_SUCCEEDED;
 
   if (result->success)
-    outcome.output = result->output;
+    {
+      outcome.output = result->output;
+      outcome.output_summary = self->output_summary;
+      outcome.output_sha256 = result->output_sha256.data; /* tl_receipt_check() compared it */
+    }
   else
     {
       failure_state (result, &state, NULL);
@@ -150,7 +180,7 @@ check_and_accept (Result *self, TlOpenRequest *request, const TlNode *node)
   TlRequestState state;
   g_autoptr (GError) error = NULL;
 
-  if (check_text (self->result, request->record, &error)
+  if (check_text (self->result, request->record, &self->output_summary, &error)
       && (self->result->success || failure_state (self->result, &state, &error))
       && tl_receipt_check (self->result, request->record, tl_gateway_identity_id (gateway->identity),
                            node->identity_public, &error))
@@ -160,50 +190,61 @@ check_and_accept (Result *self, TlOpenRequest *request, const TlNode *node)
     }
   tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id", self->result->request_id,
           "error", error->message, NULL);
+  journal_refused (self, error->message);
   tl_rpc_call_finish (self->call, error);
   result_free (self);
 }
 
-/* Not open: known from before, or never heard of. */
+/* Not open: known from before, late, another device's, or never heard of. */
 static void
-on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
+on_late_result (const GError *error, gpointer nothing G_GNUC_UNUSED, gpointer user_data)
 {
   Result *self = user_data;
-  const TlCapabilityRecord *request = record;
 
-  if (error == NULL && !g_str_equal (request->device_id, self->device_id))
-    {
-      g_autoptr (GError) denied
-          = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
-      tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
-              "request_id", self->result->request_id, NULL);
-      tl_rpc_call_finish (self->call, denied);
-    }
-  else if (error == NULL && !tl_request_state_is_final (request->state))
-    {
-      /* Its end is being committed, and may fail: told "duplicate", the device would drop a result that counts. */
-      g_autoptr (GError) again
-          = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
-      tl_rpc_call_finish (self->call, again);
-    }
-  else if (error == NULL)
+  if (error == NULL)
     {
       tl_log (TL_LOG_INFO, "a late or repeated result was dropped", "device_id", self->device_id, "request_id",
               self->result->request_id, NULL);
       answer (self->call, TRUE, FALSE);
     }
   else if (tl_error_is_not_found (error))
-    answer (self->call, FALSE, TRUE);
+    {
+      journal_refused (self, "there is no such request");
+      answer (self->call, FALSE, TRUE);
+    }
   else
-    tl_rpc_call_finish (self->call, error);
+    {
+      if (tl_error_is (error, TL_ERROR_PERMISSION_DENIED))
+        {
+          tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
+                  "request_id", self->result->request_id, NULL);
+          journal_refused (self, error->message);
+        }
+      tl_rpc_call_finish (self->call, error);
+    }
   result_free (self);
+}
+
+/* The store knows which of these it is, and has the row of a late one in the same transaction. */
+static void
+look_up (Result *self)
+{
+  const Twinlatch__V1__SubmitCapabilityResultRequest *result = self->result;
+  g_autoptr (GBytes) receipt = result->receipt != NULL ? pack_receipt (result->receipt) : NULL;
+  g_autofree char *digest
+      = tl_hex_encode (result->output_sha256.data, MIN (result->output_sha256.len, TL_SHA256_LENGTH));
+  TlRequestState state = TL_REQUEST_SUCCEEDED;
+
+  if (!result->success)
+    failure_state (result, &state, NULL);
+  tl_store_late_result (self->dispatcher->gateway->store, result->request_id, self->device_id, state, digest, receipt,
+                        tl_clock_wall_ms (self->dispatcher->gateway->clock), on_late_result, self);
 }
 
 void
 tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id,
                       const Twinlatch__V1__SubmitCapabilityResultRequest *message)
 {
-  TlStore *store = self->gateway->store;
   TlOpenRequest *request = g_hash_table_lookup (self->open, message->request_id);
   TlNode *node = tl_node_registry_lookup (self->gateway->registry, device_id);
   Twinlatch__V1__SubmitCapabilityResultRequest *copy;
@@ -229,5 +270,5 @@ tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id
   if (request != NULL && node != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
     check_and_accept (result, request, node);
   else
-    tl_store_get_request (store, message->request_id, on_request_looked_up, result);
+    look_up (result);
 }

@@ -219,13 +219,16 @@ typedef struct
   TlRequestState to;
   gint64 dispatched_at; /* wall-clock ms, 0: as it is stored, or now when that is where it goes */
   const char *output, *error, *error_reason;
-  GBytes *receipt;
+  const char *output_summary;  /* tl_json_summary() */
+  const guint8 *output_sha256; /* 32 bytes */
+  GBytes *receipt;            /* NULL with a final state: the gateway's own decision, the device's event is withdrawn */
   const guint8 *receipt_hash; /* H(receipt), 32 bytes: for the journal's row of a final state */
   const char *actor;          /* JOURNAL: who ended it; NULL: the gateway itself */
   gint64 now;
 } TlRequestMove;
 
-/* NOT_FOUND, and as said above. A final state writes its row into the journal. result: TlCapabilityRecord */
+/* NOT_FOUND, and as said above. A final state writes its row into the journal, drops the input, keeps the
+ * output for a while. result: TlCapabilityRecord, with the output that it was moved with */
 void tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data);
 /* result: TlCapabilityRecord */
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
