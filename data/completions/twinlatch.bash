@@ -21,7 +21,11 @@ _twinlatch_options ()
     "nodes list") echo "" ;;
     "nodes show") echo "" ;;
     "nodes watch") echo "" ;;
-    "exec") echo "--timeout --no-wait --max-output --raw" ;;
+    "nodes capability") echo "" ;;
+    "exec") echo "--timeout --expires --no-wait --detach --max-output --raw" ;;
+    "requests list") echo "--device --capability --state --by --since --limit" ;;
+    "requests show") echo "--follow --raw" ;;
+    "requests cancel") echo "--reason --no-wait" ;;
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
     "status") echo "" ;;
@@ -40,7 +44,7 @@ _twinlatch ()
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
     case $word in
-      node | pairing | devices | nodes | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+      node | pairing | devices | nodes | requests | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
     if [[ -z $verb ]]; then
       verb=$word
@@ -67,7 +71,12 @@ _twinlatch ()
       COMPREPLY=($(compgen -W "node operator" -- "$cur"))
       return
       ;;
-    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output)
+    --state)
+      COMPREPLY=($(compgen -W "open queued dispatched awaiting_consent running succeeded failed denied timed_out cancelled expired" -- "$cur"))
+      return
+      ;;
+    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --expires | --max-output | \
+      --device | --capability | --by | --since | --limit)
       return
       ;;
   esac
@@ -77,11 +86,12 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca status version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca status version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
-    nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
+    nodes) COMPREPLY=($(compgen -W "list show watch capability" -- "$cur")) ;;
+    requests) COMPREPLY=($(compgen -W "list show cancel" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
   esac
 } &&
