@@ -5,7 +5,6 @@
 #include "base/tl-json-summary.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
-#include "crypto/tl-hash.h"
 #include "daemon/store/tl-journal.h"
 #include "daemon/tl-dispatcher-private.h"
 #include "daemon/tl-node-registry.h"
@@ -15,65 +14,65 @@
 #define RESULT_MAX_ERROR  1024
 #define RESULT_MAX_REASON 64
 
-/* A result on its way: the call waits for the commit. */
+/* A result on its way: the device waits for the commit. */
 typedef struct
 {
   TlDispatcher *dispatcher;
-  TlRpcCall *call;
-  char *device_id;
-  Twinlatch__V1__SubmitCapabilityResultRequest *result;
-  char *output_summary;
+  TlResultAnswer answer;
+  gpointer user_data;
+  char *device_id, *request_id;
+  /* of a result that may be late: what the journal tells of it, and what tells it from the one that counted */
+  TlRequestState state;
+  gint64 receipt_time;
+  char *output_sha256; /* hex */
 } Result;
 
-static void
-result_free (Result *self)
+static Result *
+result_new (TlDispatcher *dispatcher, TlResultAnswer answer, gpointer user_data, const char *device_id,
+            const char *request_id)
 {
-  tl_rpc_call_unref (self->call);
-  twinlatch__v1__submit_capability_result_request__free_unpacked (self->result, NULL);
-  g_free (self->device_id);
-  g_free (self->output_summary);
-  g_free (self);
+  Result *self = g_new0 (Result, 1);
+
+  self->dispatcher = dispatcher;
+  self->answer = answer;
+  self->user_data = user_data;
+  self->device_id = g_strdup (device_id);
+  self->request_id = g_strdup (request_id);
+  return self;
 }
 
 static void
-answer (TlRpcCall *call, gboolean duplicate, gboolean unknown)
+result_end (Result *self, TlResultVerdict verdict, const GError *error)
 {
-  Twinlatch__V1__SubmitCapabilityResultResponse message = TWINLATCH__V1__SUBMIT_CAPABILITY_RESULT_RESPONSE__INIT;
-
-  message.duplicate = duplicate;
-  message.unknown = unknown;
-  tl_rpc_call_reply (call, &message.base);
+  self->answer (verdict, error, self->user_data);
+  g_free (self->device_id);
+  g_free (self->request_id);
+  g_free (self->output_sha256);
+  g_free (self);
 }
 
 static void
 on_result_committed (const GError *error, gpointer user_data)
 {
-  Result *self = user_data;
-
-  if (error != NULL)
-    tl_rpc_call_finish (self->call, error);
-  else
-    answer (self->call, FALSE, FALSE);
-  result_free (self);
+  result_end (user_data, TL_RESULT_TAKEN, error);
 }
 
 /* A device can repeat itself without end; the journal does not. */
 static void
 journal_refused (Result *self, const char *why)
 {
-  TlDispatcher *dispatcher = self->dispatcher;
-  TlClock *clock = dispatcher->gateway->clock;
+  TlGateway *gateway = self->dispatcher->gateway;
   g_autofree char *actor = NULL;
   g_autofree char *text = NULL;
   tl_json_auto detail = NULL;
 
-  if (!tl_rate_limit_take (dispatcher->refusals, self->device_id, tl_clock_monotonic_us (clock)))
+  if (!tl_rate_limit_take (self->dispatcher->refusals, self->device_id, tl_clock_monotonic_us (gateway->clock)))
     return;
   actor = g_strconcat ("device:", self->device_id, NULL);
   detail = json_pack ("{s:s}", "reason", why);
   text = detail != NULL ? tl_json_to_string (detail) : NULL;
-  tl_store_journal (dispatcher->gateway->store, TL_JOURNAL_RESULT_REFUSED, actor, self->result->request_id, text,
-                    tl_clock_wall_ms (clock), NULL, NULL);
+  tl_store_journal (gateway->store, TL_JOURNAL_RESULT_REFUSED, actor, self->request_id, text,
+                    tl_clock_wall_ms (gateway->clock), NULL, NULL);
 }
 
 static gboolean
@@ -129,146 +128,161 @@ check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const Tl
   return output != NULL;
 }
 
-static GBytes *
-pack_receipt (const Twinlatch__V1__Receipt *receipt)
+static GError *
+cannot_take_now (void)
 {
-  gsize length = twinlatch__v1__receipt__get_packed_size (receipt);
-  guint8 *packed = g_malloc (length + 1);
-
-  twinlatch__v1__receipt__pack (receipt, packed);
-  return g_bytes_new_take (packed, length);
+  return g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
 }
 
-/* Everything about the result is checked: the request moves. */
-static void
-accept (Result *self, TlOpenRequest *request)
+/* Everything about the result is checked: the request moves. FALSE: not now. */
+static gboolean
+take (TlDispatcher *self, TlOpenRequest *request, const Twinlatch__V1__SubmitCapabilityResultRequest *message,
+      const char *output_summary, TlRequestState state, const TlCheckedReceipt *checked, Result *result)
 {
-  const Twinlatch__V1__SubmitCapabilityResultRequest *result = self->result;
-  g_autoptr (GBytes) receipt = pack_receipt (result->receipt);
-  TlRequestOutcome outcome = { .receipt = receipt };
-  TlRequestState state = TL_REQUEST_SUCCEEDED;
+  g_autofree char *actor = g_strdup_printf ("device:%s", result->device_id);
+  TlRequestOutcome outcome = { .receipt = checked->record, .receipt_hash = checked->receipt_hash, .actor = actor };
 
-  if (result->success)
+  if (message->success)
     {
-      outcome.output = result->output;
-      outcome.output_summary = self->output_summary;
-      outcome.output_sha256 = result->output_sha256.data; /* tl_receipt_check() compared it */
+      outcome.output = message->output;
+      outcome.output_summary = output_summary;
+      outcome.output_sha256 = message->output_sha256.data; /* tl_receipt_check() compared it */
     }
   else
     {
-      failure_state (result, &state, NULL);
-      outcome.error = result->error;
-      outcome.error_reason = result->error_reason;
+      outcome.error = message->error;
+      outcome.error_reason = message->error_reason;
     }
   /* The move to DISPATCHED may have been lost with the power or a full disk; the device was asked all the same, or it
    * could not have signed this receipt. */
   if (request->record->state == TL_REQUEST_QUEUED)
-    tl_dispatcher_move (self->dispatcher, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL);
-  if (!tl_dispatcher_move (self->dispatcher, request, state, &outcome, on_result_committed, self))
-    {
-      g_autoptr (GError) error
-          = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
-      tl_rpc_call_finish (self->call, error);
-      result_free (self);
-    }
+    tl_dispatcher_move (self, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL);
+  return tl_dispatcher_move (self, request, state, &outcome, on_result_committed, result);
 }
 
 static void
-check_and_accept (Result *self, TlOpenRequest *request, const TlNode *node)
+check_and_take (TlDispatcher *self, TlOpenRequest *request, const TlNode *node,
+                const Twinlatch__V1__SubmitCapabilityResultRequest *message, Result *result)
 {
-  TlGateway *gateway = self->dispatcher->gateway;
-  TlRequestState state;
+  TlRequestState state = TL_REQUEST_SUCCEEDED;
+  TlCheckedReceipt checked = { 0 };
+  g_autofree char *summary = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (check_text (self->result, request->record, &self->output_summary, &error)
-      && (self->result->success || failure_state (self->result, &state, &error))
-      && tl_receipt_check (self->result, request->record, tl_gateway_identity_id (gateway->identity),
-                           node->identity_public, &error))
+  if (check_text (message, request->record, &summary, &error)
+      && (message->success || failure_state (message, &state, &error))
+      && tl_receipt_check (message, request->record, tl_gateway_identity_id (self->gateway->identity),
+                           node->identity_public, &self->verified, &checked, &error))
     {
-      accept (self, request);
+      if (!take (self, request, message, summary, state, &checked, result))
+        {
+          error = cannot_take_now ();
+          result_end (result, TL_RESULT_TAKEN, error);
+        }
+      g_bytes_unref (checked.record);
       return;
     }
-  tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id", self->result->request_id,
+  tl_log (TL_LOG_WARNING, "a result was refused", "device_id", result->device_id, "request_id", result->request_id,
           "error", error->message, NULL);
-  journal_refused (self, error->message);
-  tl_rpc_call_finish (self->call, error);
-  result_free (self);
+  journal_refused (result, error->message);
+  result_end (result, TL_RESULT_TAKEN, error);
+}
+
+static gboolean
+is_repeated (const Result *self, const TlCapabilityRecord *request)
+{
+  Twinlatch__V1__Receipt *receipt = tl_wire_receipt (request->receipt);
+  gboolean same = receipt != NULL && receipt->time_unix_ms == self->receipt_time && request->state == self->state;
+
+  if (receipt != NULL)
+    twinlatch__v1__receipt__free_unpacked (receipt, NULL);
+  return same;
+}
+
+static void
+on_late_journalled (const GError *error, gpointer nothing G_GNUC_UNUSED, gpointer user_data)
+{
+  result_end (user_data, TL_RESULT_DUPLICATE, error);
+}
+
+/* Nothing counts after the end (PROTOCOL 4.2): the journal has it, once. */
+static void
+journal_late (Result *self, const TlCapabilityRecord *request)
+{
+  TlGateway *gateway = self->dispatcher->gateway;
+  g_autofree char *actor = g_strconcat ("device:", self->device_id, NULL);
+  tl_json_auto detail = json_pack ("{s:s, s:s, s:s}", "state", tl_request_state_to_string (request->state), "result",
+                                   tl_request_state_to_string (self->state), "output", self->output_sha256);
+  g_autofree char *text = tl_json_to_string (detail);
+
+  tl_log (TL_LOG_INFO, "a late result was dropped", "device_id", self->device_id, "request_id", self->request_id, NULL);
+  tl_store_late_result (gateway->store, self->request_id, actor, text, tl_clock_wall_ms (gateway->clock),
+                        on_late_journalled, self);
 }
 
 /* Not open: known from before, late, another device's, or never heard of. */
 static void
-on_late_result (const GError *error, gpointer nothing G_GNUC_UNUSED, gpointer user_data)
+on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
 {
   Result *self = user_data;
+  const TlCapabilityRecord *request = record;
+  g_autoptr (GError) refused = NULL;
 
-  if (error == NULL)
+  if (error != NULL)
     {
-      tl_log (TL_LOG_INFO, "a late or repeated result was dropped", "device_id", self->device_id, "request_id",
-              self->result->request_id, NULL);
-      answer (self->call, TRUE, FALSE);
+      if (tl_error_is_not_found (error))
+        journal_refused (self, error->message);
+      result_end (self, TL_RESULT_UNKNOWN, tl_error_is_not_found (error) ? NULL : error);
     }
-  else if (tl_error_is_not_found (error))
+  else if (!g_str_equal (request->device_id, self->device_id))
     {
-      journal_refused (self, "there is no such request");
-      answer (self->call, FALSE, TRUE);
+      refused = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
+      tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
+              "request_id", self->request_id, NULL);
+      journal_refused (self, refused->message);
+      result_end (self, TL_RESULT_TAKEN, refused);
     }
+  else if (!tl_request_state_is_final (request->state))
+    {
+      /* Its end is being committed, and may fail: told "duplicate", the device would drop a result that counts. */
+      refused = cannot_take_now ();
+      result_end (self, TL_RESULT_TAKEN, refused);
+    }
+  else if (is_repeated (self, request))
+    result_end (self, TL_RESULT_DUPLICATE, NULL);
   else
-    {
-      if (tl_error_is (error, TL_ERROR_PERMISSION_DENIED))
-        {
-          tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
-                  "request_id", self->result->request_id, NULL);
-          journal_refused (self, error->message);
-        }
-      tl_rpc_call_finish (self->call, error);
-    }
-  result_free (self);
+    journal_late (self, request);
 }
 
-/* The store knows which of these it is, and has the row of a late one in the same transaction. */
 static void
-look_up (Result *self)
+look_up (Result *self, const Twinlatch__V1__SubmitCapabilityResultRequest *message)
 {
-  const Twinlatch__V1__SubmitCapabilityResultRequest *result = self->result;
-  g_autoptr (GBytes) receipt = result->receipt != NULL ? pack_receipt (result->receipt) : NULL;
-  g_autofree char *digest
-      = tl_hex_encode (result->output_sha256.data, MIN (result->output_sha256.len, TL_SHA256_LENGTH));
-  TlRequestState state = TL_REQUEST_SUCCEEDED;
-
-  if (!result->success)
-    failure_state (result, &state, NULL);
-  tl_store_late_result (self->dispatcher->gateway->store, result->request_id, self->device_id, state, digest, receipt,
-                        tl_clock_wall_ms (self->dispatcher->gateway->clock), on_late_result, self);
+  self->state = TL_REQUEST_SUCCEEDED;
+  if (!message->success)
+    failure_state (message, &self->state, NULL);
+  self->receipt_time = message->receipt != NULL ? message->receipt->time_unix_ms : 0;
+  self->output_sha256 = tl_hex_encode (message->output_sha256.data, MIN (message->output_sha256.len, TL_SHA256_LENGTH));
+  tl_store_get_request (self->dispatcher->gateway->store, self->request_id, on_request_looked_up, self);
 }
 
 void
-tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id,
-                      const Twinlatch__V1__SubmitCapabilityResultRequest *message)
+tl_dispatcher_result (TlDispatcher *self, const char *device_id,
+                      const Twinlatch__V1__SubmitCapabilityResultRequest *message, TlResultAnswer answer,
+                      gpointer user_data)
 {
   TlOpenRequest *request = g_hash_table_lookup (self->open, message->request_id);
   TlNode *node = tl_node_registry_lookup (self->gateway->registry, device_id);
-  Twinlatch__V1__SubmitCapabilityResultRequest *copy;
   Result *result;
 
   if (!tl_ulid_is_valid (message->request_id))
     {
       g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "request id is not a ULID");
-      tl_rpc_call_finish (call, error);
+      answer (TL_RESULT_TAKEN, error, user_data);
       return;
     }
-  copy = tl_wire_copy (&message->base, NULL);
-  if (copy == NULL)
-    {
-      tl_wire_finish_malformed (call);
-      return;
-    }
-  result = g_new0 (Result, 1);
-  result->dispatcher = self;
-  result->call = tl_rpc_call_ref (call);
-  result->device_id = g_strdup (device_id);
-  result->result = copy;
+  result = result_new (self, answer, user_data, device_id, message->request_id);
   if (request != NULL && node != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
-    check_and_accept (result, request, node);
+    check_and_take (self, request, node, message, result);
   else
-    look_up (result);
+    look_up (result, message);
 }

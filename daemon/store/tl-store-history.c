@@ -275,63 +275,28 @@ tl_store_withdraw_event (TlDatabase *db, const TlCapabilityRecord *request, GErr
                           tl_int ((gint64)request->event_seq));
 }
 
-/* Written once a request, however often the device repeats it. */
-static gboolean
-journal_late (TlStoreOperation *operation, TlDatabase *db, const TlCapabilityRecord *request, GError **error)
-{
-  g_autofree char *actor = g_strconcat ("device:", operation->device_id, NULL);
-  g_autofree char *detail = NULL;
-  tl_json_auto object = NULL;
-  guint changes;
-
-  if (!tl_database_run (db, &changes, error, "UPDATE requests SET late = 1 WHERE request_id = ? AND late = 0",
-                        tl_text (request->request_id)))
-    return FALSE;
-  if (changes == 0)
-    return TRUE;
-  object = json_pack ("{s:s, s:s, s:s}", "state", tl_request_state_to_string (request->state), "result",
-                      operation->type, "output", operation->data);
-  detail = tl_json_to_string (object);
-  return tl_store_journal_append (db, operation->now, TL_JOURNAL_RESULT_LATE, actor, request->request_id, detail,
-                                  error);
-}
-
 static gboolean
 run_late_result (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
-  g_autoptr (TlCapabilityRecord) request = tl_store_load_request (db, operation->id, error);
+  guint changes;
 
-  if (request == NULL)
+  if (!tl_database_run (db, &changes, error, "UPDATE requests SET late = 1 WHERE request_id = ? AND late = 0",
+                        tl_text (operation->id)))
     return FALSE;
-  if (!g_str_equal (request->device_id, operation->device_id))
-    {
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
-      return FALSE;
-    }
-  if (!tl_request_state_is_final (request->state))
-    {
-      /* Its end is being committed, and may fail: told "duplicate", the device would drop a result that counts. */
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
-      return FALSE;
-    }
-  /* The receipt tells the result that counted from one that came too late. */
-  if (request->receipt != NULL && operation->bytes != NULL && g_bytes_equal (request->receipt, operation->bytes))
-    return TRUE;
-  return journal_late (operation, db, request, error);
+  return changes == 0
+         || tl_store_journal_append (db, operation->now, TL_JOURNAL_RESULT_LATE, operation->actor, operation->id,
+                                     operation->data, error);
 }
 
 void
-tl_store_late_result (TlStore *store, const char *request_id, const char *device_id, TlRequestState state,
-                      const char *output_sha256, GBytes *receipt, gint64 now, TlStoreCallback callback,
-                      gpointer user_data)
+tl_store_late_result (TlStore *store, const char *request_id, const char *actor, const char *detail, gint64 now,
+                      TlStoreCallback callback, gpointer user_data)
 {
   TlStoreOperation *operation = tl_store_operation_new (run_late_result, TL_STORE_WRITE, NULL);
 
   operation->id = g_strdup (request_id);
-  operation->device_id = g_strdup (device_id);
-  operation->type = g_strdup (tl_request_state_to_string (state));
-  operation->data = g_strdup (output_sha256);
-  operation->bytes = receipt != NULL ? g_bytes_ref (receipt) : NULL;
+  operation->actor = g_strdup (actor);
+  operation->data = g_strdup (detail);
   operation->now = now;
   tl_store_submit (store, operation, callback, user_data);
 }

@@ -259,12 +259,10 @@ void tl_store_list_requests (TlStore *store, const TlRequestFilter *filter, cons
 void tl_store_cancel_request (TlStore *store, const char *request_id, const char *actor, const char *reason,
                               const char *event_id, const char *event_data, gint64 now, TlStoreCallback callback,
                               gpointer user_data);
-/* A result for a request that is not open here: NOT_FOUND, PERMISSION_DENIED (another device's), UNAVAILABLE (open
- * after all), else it is known (receipt is the packed one that the request ended with) or late, which the journal keeps
- * once. output_sha256: hex. result: none */
-void tl_store_late_result (TlStore *store, const char *request_id, const char *device_id, TlRequestState state,
-                           const char *output_sha256, GBytes *receipt, gint64 now, TlStoreCallback callback,
-                           gpointer user_data);
+/* A result came after the request's end: the journal's row, once a request, however often the device repeats it. Actor
+ * and detail: tl-journal.h. result: none */
+void tl_store_late_result (TlStore *store, const char *request_id, const char *actor, const char *detail, gint64 now,
+                           TlStoreCallback callback, gpointer user_data);
 
 /* ---- switches (SetNodeCapability) ---- */
 /* [durable] Set as it is already: success, nothing is journalled. result: none */
