@@ -34,6 +34,8 @@ G_BEGIN_DECLS
 /* result.refused rows of the journal: of one device, of all, in a minute. */
 #define TL_DISPATCH_REFUSALS_PER_DEVICE 10
 #define TL_DISPATCH_REFUSALS            600
+/* Open requests of one operator over the network; queued ones count too, their callers may be gone. */
+#define TL_DISPATCH_MAX_OPEN_REMOTE 256
 /* The device ends a request itself; the gateway waits this much longer before it does. */
 #define TL_DISPATCH_GRACE_MS (2 * 1000)
 

@@ -138,7 +138,7 @@ on_node_event (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamE
     finish_invalid (call, "the event is too large");
   else
     {
-      node->last_seen_at = tl_clock_wall_ms (gateway->clock);
+      tl_node_registry_heard (gateway->registry, node, event->type);
       tl_dispatcher_node_event (gateway->dispatcher, node->device_id, event->type, event->data);
     }
 }

@@ -11,8 +11,8 @@
 
 #define RECORD_VERSION 1
 /* A killed process's child that was forked and is not its program yet has the lock for some moments more. */
-#define LOCK_WAIT_MS 2000
-#define RECORD_SUFFIX  ".json"
+#define LOCK_WAIT_MS  2000
+#define RECORD_SUFFIX ".json"
 /* An output of 4 MiB, escaped once more as a string. */
 #define MAX_RECORD_BYTES (26u * 1024u * 1024u)
 

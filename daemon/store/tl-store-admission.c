@@ -84,6 +84,9 @@ tl_store_check_device (TlDatabase *db, const TlPairingRecord *request, GError **
 gboolean
 tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now, GError **error)
 {
+  /* An imported inventory may have named it; from now on it is paired. */
+  if (!tl_database_run (db, NULL, error, "DELETE FROM known_nodes WHERE device_id = ?", tl_text (request->device_id)))
+    return FALSE;
   return tl_database_run (
       db, NULL, error,
       "INSERT INTO devices (device_id, name, state, role, client_kind, platform, identity_public, paired_at,"
@@ -276,7 +279,7 @@ run_revoke_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
   g_autoptr (TlRevocation) revocation = g_new0 (TlRevocation, 1);
   g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
 
-  if (device == NULL)
+  if (device == NULL || !tl_store_authorise_revocation (db, operation->actor, device, error))
     return FALSE;
   if (device->state == TL_DEVICE_REMOVED)
     {

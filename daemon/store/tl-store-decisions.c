@@ -49,12 +49,21 @@ decide (TlStoreOperation *operation, TlDatabase *db, TlPairingState state, const
                           tl_int (operation->now + TL_STORE_APPROVED_MS), tl_text (operation->id));
 }
 
+/* A guess at the digits is a decision too: the third one rejects. */
+static gboolean
+may_decide (TlStoreOperation *operation, TlDatabase *db, GError **error)
+{
+  g_autoptr (TlPairingRecord) request = tl_store_load_pairing (db, operation->id, error);
+
+  return request != NULL && tl_store_authorise_decision (db, operation->actor, request, error);
+}
+
 static gboolean
 run_wrong_comparison (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   gint64 wrong;
 
-  if (!check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
+  if (!may_decide (operation, db, error) || !check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
       || !tl_database_run (db, NULL, error, "UPDATE pairings SET wrong_codes = wrong_codes + 1 WHERE request_id = ?",
                            tl_text (operation->id))
       || !tl_database_integer (db, &wrong, error, "SELECT wrong_codes FROM pairings WHERE request_id = ?",
@@ -84,7 +93,7 @@ run_decide_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   TlPairingState state = operation->flag ? TL_PAIRING_STATE_APPROVED : TL_PAIRING_STATE_REJECTED;
 
-  return check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
+  return may_decide (operation, db, error) && check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
          && decide (operation, db, state, operation->reason, error)
          && tl_store_load_pairing_result (operation, db, error);
 }

@@ -228,7 +228,8 @@ run_cancel_request (TlStoreOperation *operation, TlDatabase *db, GError **error)
   g_autofree char *detail = NULL;
   TlRequestState state = TL_REQUEST_QUEUED;
 
-  if (!mark_cancelled (operation, db, &device_id, &state, error))
+  if (!tl_store_authorise (db, operation->actor, TL_OPERATOR_CANCEL_REQUEST, NULL, error)
+      || !mark_cancelled (operation, db, &device_id, &state, error))
     return FALSE;
   detail = cancel_detail (tl_request_state_to_string (state), operation->reason);
   if (!tl_store_journal_append (db, operation->now, TL_JOURNAL_REQUEST_CANCELLED, operation->actor, operation->id,

@@ -159,13 +159,18 @@ static const char version_5[]
       "  device_id TEXT NOT NULL CHECK (length (device_id) = 26),"
       "  capability TEXT NOT NULL CHECK (length (CAST (capability AS BLOB)) <= 64),"
       "  set_by TEXT NOT NULL, set_at INTEGER NOT NULL, PRIMARY KEY (device_id, capability)) STRICT, WITHOUT ROWID;";
+/* Version 7: nodes that an imported inventory names, and what a node said last. */
+static const char version_7[]
+    = "CREATE TABLE known_nodes ("
+      "  device_id TEXT PRIMARY KEY CHECK (length (device_id) = 26),"
+      "  platform TEXT, capabilities TEXT NOT NULL, registered_at INTEGER NOT NULL, last_seen_at INTEGER NOT NULL,"
+      "  last_event_name TEXT, last_event_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+      "ALTER TABLE nodes ADD COLUMN last_event_name TEXT;"
+      "ALTER TABLE nodes ADD COLUMN last_event_at INTEGER NOT NULL DEFAULT 0;";
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
-  { 1, version_1 },
-  { 2, version_2 },
-  { 5, version_5 },
-  { 0, NULL },
+  { 1, version_1 }, { 2, version_2 }, { 5, version_5 }, { 7, version_7 }, { 0, NULL },
 };
 
 const TlStoreMigration *

@@ -9,6 +9,7 @@
 
 #include "base/tl-error.h"
 #include "base/tl-queue.h"
+#include "daemon/tl-operator-policy.h"
 
 G_BEGIN_DECLS
 
@@ -42,6 +43,7 @@ G_BEGIN_DECLS
 #define SQL_DEVICE_ACTIVE       "0"
 #define SQL_DEVICE_REVOKED      "2"
 #define SQL_DEVICE_REMOVED      "3"
+#define SQL_ROLE_OPERATOR       "1"
 #define SQL_REQUEST_FIRST_FINAL "4"
 #define SQL_REQUEST_FAILED      "5"
 G_STATIC_ASSERT (TL_CODE_LIVE == 0 && TL_CODE_USED == 1 && TL_CODE_EXHAUSTED == 2 && TL_CODE_EXPIRED == 3);
@@ -191,7 +193,7 @@ struct _TlStoreOperation
   char *id, *device_id, *actor, *reason, *token, *event_id, *type, *data, *failure;
   GBytes *bytes;
   gpointer record;
-  GDestroyNotify free_record;
+  GDestroyNotify free_record; /* NULL: the record is borrowed from somebody who waits */
   gint64 now;
   guint64 seq;
   guint number, states, limit;
@@ -204,6 +206,7 @@ struct _TlStoreOperation
   GError *error;
   gboolean keep_changes; /* what run() wrote before it failed is part of the answer ("the code is still USED") */
   gboolean changed;      /* something was written */
+  gboolean heartbeat;    /* what it writes means nothing to anybody */
 
   TlStoreCallback callback; /* NULL: nobody, or somebody waits (waited) */
   gpointer user_data;
@@ -230,6 +233,7 @@ struct _TlStore
   TlQueue *operations; /* main -> store's thread: TlStoreOperation */
   TlQueue *batches;    /* store's thread -> main: GPtrArray of TlStoreOperation */
   atomic_bool writable;
+  atomic_uint_fast64_t generation; /* batches that changed something */
 
   /* main */
   guint64 submitted, completed;
@@ -258,6 +262,17 @@ gboolean tl_store_journal_append (TlDatabase *db, gint64 now, const char *kind, 
                                   const char *detail, GError **error);
 /* The transaction, or a part of it, was rolled back: the head has to be read again. */
 void tl_store_journal_forget_head (TlDatabase *db);
+
+/* OPERATOR: what a call's actor may do, read in the transaction that does it (PROTOCOL 4, P; tl-operator-policy.h).
+ * NOT_OPERATOR, LOCAL_ONLY; actors on the local socket may do everything. */
+gboolean tl_store_authorise (TlDatabase *db, const char *actor, TlOperatorAction action, const TlOperatorTarget *target,
+                             GError **error);
+gboolean tl_store_authorise_cancel (TlDatabase *db, const char *actor, const TlCodeRecord *code, GError **error);
+gboolean tl_store_authorise_decision (TlDatabase *db, const char *actor, const TlPairingRecord *request,
+                                      GError **error);
+/* A device that gives itself up needs no rights. */
+gboolean tl_store_authorise_revocation (TlDatabase *db, const char *actor, const TlDeviceRecord *device,
+                                        GError **error);
 
 /* CODES: moves what ran out to EXPIRED and erases its secret. */
 gboolean tl_store_expire_codes (TlDatabase *db, gint64 now, GError **error);

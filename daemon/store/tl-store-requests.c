@@ -130,9 +130,12 @@ static gboolean
 run_add_request (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlCapabilityRecord *request = operation->record;
-  TlEventRecord *event = tl_store_append_event (db, request->device_id, operation->event_id, DISPATCH_EVENT,
-                                                operation->data, operation->now, error);
+  TlEventRecord *event;
 
+  if (!tl_store_authorise (db, request->requested_by, TL_OPERATOR_EXECUTE, NULL, error))
+    return FALSE;
+  event = tl_store_append_event (db, request->device_id, operation->event_id, DISPATCH_EVENT, operation->data,
+                                 operation->now, error);
   operation->result = event;
   return event != NULL && insert_request (db, request, event->seq, error)
          && journal_created (db, request, operation->now, error);

@@ -31,10 +31,11 @@ typedef struct _TlStore TlStore;
 typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer user_data);
 
 #define TL_STORE_FILE           "twinlatch.db"
-#define TL_STORE_SCHEMA_VERSION 5
+#define TL_STORE_SCHEMA_VERSION 7
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
+#define TL_STORE_MAX_LIVE_CODES_DEVICE  25 /* of one operator over the network: others must be able to mint, too */
 #define TL_STORE_PIN_FAILURES_MAX       10
 #define TL_STORE_PIN_FAILURES_WINDOW_MS (G_GINT64_CONSTANT (3600) * 1000)
 #define TL_STORE_PIN_SLOW_INTERVAL_MS   (60 * 1000)
@@ -65,8 +66,9 @@ gboolean tl_store_add_ca (TlStore *store, guint generation, GBytes *der, gint64 
                           GError **error); /* [durable] */
 
 /* ---- codes ---- */
-/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above TL_STORE_MAX_LIVE_CODES. result: TlCodeRecord
- */
+/* Operations that name an actor ask tl-operator-policy.h in their transaction: NOT_OPERATOR, LOCAL_ONLY. */
+/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above the limits of live codes. result:
+ * TlCodeRecord */
 void tl_store_add_code (TlStore *store, const TlCodeRecord *code, gint64 now, TlStoreCallback callback,
                         gpointer user_data);
 /* A live code by slot (code_id NULL) or id, with its verifier. CODE_INVALID for everything else, whatever the reason.
@@ -83,7 +85,8 @@ void tl_store_take_attempt (TlStore *store, const char *code_id, const char *att
 void tl_store_count_pin_failures (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 /* [durable] id or unique prefix (NOT_FOUND, AMBIGUOUS) or slot number as text. Already not live: success, unchanged.
  * result: TlCodeRecord */
-void tl_store_cancel_code (TlStore *store, const char *code, gint64 now, TlStoreCallback callback, gpointer user_data);
+void tl_store_cancel_code (TlStore *store, const char *code, const char *actor, gint64 now, TlStoreCallback callback,
+                           gpointer user_data);
 /* Newest first; page_token = "" or from before. result: GPtrArray of TlCodeRecord (at most limit + 1 rows: one more
  * than limit means there is a next page, whose token is the id of the last row inside the limit) */
 void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, guint limit, gint64 now,
@@ -165,8 +168,10 @@ typedef struct
 } TlRevocation;
 void tl_store_revoke_device (TlStore *store, const char *device_id, const char *actor, const char *reason, gint64 now,
                              TlStoreCallback callback, gpointer user_data);
-/* Presence, when it changed meaning. result: none */
-void tl_store_device_seen (TlStore *store, const char *device_id, gint64 now);
+/* Presence, when it changed meaning. last_event (may be NULL): the type of what the node said last, and when. result:
+ * none */
+void tl_store_device_seen (TlStore *store, const char *device_id, const char *last_event, gint64 last_event_at,
+                           gint64 now);
 
 /* ---- nodes and their event logs (PROTOCOL 4.1) ---- */
 /* result: TlNodeRecord */
@@ -281,6 +286,9 @@ void tl_store_journal (TlStore *store, const char *kind, const char *actor, cons
 typedef struct
 {
   guint64 bytes; /* database + WAL */
+  guint64 wal_bytes;
+  gint64 requests_kept, events_kept, certificates_kept; /* history, logs */
+  guint known_nodes;                                    /* imported, not paired */
   guint devices_active, codes_live, pairings_pending, requests_open;
 } TlStoreStatus;
 /* result: TlStoreStatus */

@@ -4,7 +4,7 @@
 _twinlatch_options ()
 {
   case $1 in
-    "node pair") echo "--gateway --from --name --replace --yes" ;;
+    "node pair") echo "--gateway --from --name --kind --replace --yes" ;;
     "node run") echo "--gateway --config --root --from --yes --print-ready" ;;
     "node status") echo "" ;;
     "node forget") echo "--yes" ;;
@@ -39,7 +39,7 @@ _twinlatch ()
   local cur prev words cword
   _init_completion || return
 
-  local global="--json --socket --timeout --state-dir --no-color --help --version"
+  local global="--json --gateway --socket --timeout --state-dir --no-color --help --version"
   local verb="" word group=""
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
@@ -65,6 +65,10 @@ _twinlatch ()
       ;;
     --root)
       compopt -o nospace
+      return
+      ;;
+    --kind)
+      COMPREPLY=($(compgen -W "node cli" -- "$cur"))
       return
       ;;
     --role)

@@ -5,7 +5,7 @@
 
 #define HIDDEN     "***"
 #define CUT        "..."
-#define NAME_LIMIT   64 /* of a name that is looked at; a longer one is hidden by its beginning or not at all */
+#define NAME_LIMIT 64 /* of a name that is looked at; a longer one is hidden by its beginning or not at all */
 #define STRING_CUT 32 /* bytes shown of a string that is too long */
 
 static const char *const secret_parts[] = { "token",         "password", "passwd", "passphrase", "secret", "credential",

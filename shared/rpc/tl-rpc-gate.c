@@ -37,11 +37,13 @@ may_call (const TlRpcPeer *peer, TlRole role, TlRpcAuth auth, GError **error)
     }
   if (!allowed && peer->kind == TL_RPC_PEER_STRANGER)
     g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAUTHENTICATED, "this method needs a certificate; pair first");
+  else if (!allowed && local)
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this method is for paired devices");
+  else if (!allowed && role == TL_ROLE_OPERATOR)
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_LOCAL_ONLY,
+                         "this is done only at the gateway itself, not over the network");
   else if (!allowed)
-    g_set_error (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this method is for %s",
-                 auth == TL_RPC_AUTH_DEVICE  ? "paired devices"
-                 : auth == TL_RPC_AUTH_LOCAL ? "local operators at the gateway"
-                                             : "operators");
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_NOT_OPERATOR, "this method is for operators");
   return allowed;
 }
 
@@ -117,6 +119,41 @@ identify (TlRpcServer *server, TlRpcCore *core, grpc_call *grpc, TlRpcCaller *ca
   return TRUE;
 }
 
+typedef struct
+{
+  TlRpcServer *server; /* the call holds it */
+  TlRpcCall *call;
+  GError *error;
+} Refusal;
+
+static void
+tell_refusal (gpointer data)
+{
+  Refusal *refusal = data;
+  const TlRpcServerOptions *options = &refusal->server->options;
+
+  if (tl_rpc_server_is_open (refusal->server))
+    options->refused (tl_rpc_call_peer (refusal->call), tl_rpc_call_method (refusal->call)->path, refusal->error,
+                      options->refused_data);
+  tl_rpc_call_unref (refusal->call);
+  g_error_free (refusal->error);
+  g_free (refusal);
+}
+
+static void
+note_refusal (TlRpcServer *server, TlRpcCall *call, const GError *error)
+{
+  Refusal *refusal;
+
+  if (server->options.refused == NULL)
+    return;
+  refusal = g_new0 (Refusal, 1);
+  refusal->server = server;
+  refusal->call = tl_rpc_call_ref (call);
+  refusal->error = g_error_copy (error);
+  tl_rpc_loop_post (server->loop, tell_refusal, refusal);
+}
+
 /* Registered first and checked after that: a revocation in between finds the call, one before is found by the check. */
 static gboolean
 admit (TlRpcServer *server, TlRpcCall *call, const TlRpcMethod *method, GError **error)
@@ -129,7 +166,10 @@ admit (TlRpcServer *server, TlRpcCall *call, const TlRpcMethod *method, GError *
                            "too many requests are arriving from this address; wait a moment");
       return FALSE;
     }
-  return tl_rpc_server_check (server, peer, method->auth, error);
+  if (tl_rpc_server_check (server, peer, method->auth, error))
+    return TRUE;
+  note_refusal (server, call, *error);
+  return FALSE;
 }
 
 void

@@ -13,6 +13,9 @@ G_BEGIN_DECLS
 
 typedef struct _TlRpcServer TlRpcServer;
 
+/* Main context: a method was refused to its caller. All borrowed for the time of the call. */
+typedef void (*TlRpcRefused) (const TlRpcPeer *peer, const char *path, const GError *error, gpointer user_data);
+
 typedef struct
 {
   TlAdmittedSet *admitted;        /* required for TLS listeners */
@@ -25,6 +28,8 @@ typedef struct
   guint keepalive_ms;             /* 0 = 20000; a peer that does not answer within keepalive_timeout is dropped */
   guint keepalive_timeout_ms;     /* 0 = 10000 */
   guint max_streams;              /* per connection; 0 = 100 */
+  TlRpcRefused refused;           /* NULL: nobody keeps a record */
+  gpointer refused_data;
 } TlRpcServerOptions;
 
 /* The identity's roots verify client certificates (the chain); the admitted set decides (the verifier), on resumed

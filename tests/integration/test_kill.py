@@ -245,7 +245,7 @@ class Kill(twinlatch.TestCase):
         open_states = [messages.enum("RequestState", "REQUEST_STATE_" + s) for s in ("QUEUED", "DISPATCHED", "AWAITING_CONSENT", "RUNNING")]
         twinlatch.until(lambda: not self.gw.admin.ListCapabilityRequests(states=open_states).requests, "every request to end", 90)
         print("#", dict(self.acked.counts), "requests", len(self.acked.requests), "results", len(self.acked.results), "codes",
-              len(self.acked.codes), "devices", len(self.acked.devices), flush=True)
+              len(self.acked.codes), "devices", len(self.acked.devices), "cancels", len(self.acked.cancels), flush=True)
         self.check_pairing()
         requests = self.check_requests()
         self.check_runs(requests)

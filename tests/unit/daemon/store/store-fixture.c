@@ -234,7 +234,7 @@ cancel_code (Fixture *f, const char *code, gint64 now)
 {
   Answer answer = ANSWER (tl_code_record_copy);
 
-  tl_store_cancel_code (f->store, code, now, answer_callback, &answer);
+  tl_store_cancel_code (f->store, code, "uid:0", now, answer_callback, &answer);
   assert_ok (f, &answer);
   return answer.result;
 }

@@ -274,7 +274,7 @@ test_writable_needs_a_write (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   limit_files (8192);
   tl_store_probe (f->store, STORE_NOW, answer_callback, &probe);
   assert_failed (f, &probe, TL_ERROR_IO);
-  tl_store_cancel_code (f->store, unknown, STORE_NOW, answer_callback, &nothing);
+  tl_store_cancel_code (f->store, unknown, "uid:0", STORE_NOW, answer_callback, &nothing);
   assert_failed (f, &nothing, TL_ERROR_NOT_FOUND);
   g_assert_false (tl_store_is_writable (f->store));
   limit_files (RLIM_INFINITY);

@@ -372,7 +372,7 @@ assert_cancel_fails (Fixture *f, const char *text, TlErrorCode code)
 {
   Answer answer = ANSWER (NULL);
 
-  tl_store_cancel_code (f->store, text, STORE_NOW, answer_callback, &answer);
+  tl_store_cancel_code (f->store, text, "uid:0", STORE_NOW, answer_callback, &answer);
   assert_failed (f, &answer, code);
 }
 
