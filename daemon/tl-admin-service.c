@@ -3,8 +3,8 @@
 
 #include "base/tl-error.h"
 #include "daemon/tl-admin-private.h"
-#include "daemon/tl-denials.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 
 #define ADMIN_PATH "/twinlatch.v1.AdminService/"
 #define MAX_SMALL  (16u * 1024u)
@@ -89,6 +89,12 @@ static const TlRpcMethod methods[] = {
   REMOTE_ROW ("GetStatus", TL_RPC_UNARY, get_status_request, get_status_response, MAX_SMALL, on_status, NULL),
   REMOTE_ROW ("GetCaBundle", TL_RPC_UNARY, get_ca_bundle_request, get_ca_bundle_response, MAX_SMALL, on_ca_bundle,
               NULL),
+  ROW ("ReadJournal", TL_RPC_SERVER_STREAM, read_journal_request, read_journal_response, MAX_SMALL, tl_journal_on_read,
+       tl_journal_on_read_end),
+  ROW ("VerifyJournal", TL_RPC_SERVER_STREAM, verify_journal_request, verify_journal_response, MAX_SMALL,
+       tl_journal_on_verify, tl_journal_on_verify_end),
+  ROW ("GetJournalHead", TL_RPC_UNARY, get_journal_head_request, get_journal_head_response, MAX_SMALL,
+       tl_journal_on_head, NULL),
 };
 
 void
@@ -122,7 +128,7 @@ void
 tl_admin_fail (TlGateway *gateway, TlRpcCall *call, const char *subject, const GError *error)
 {
   if (tl_error_is (error, TL_ERROR_NOT_OPERATOR) || tl_error_is (error, TL_ERROR_LOCAL_ONLY))
-    tl_denials_add (gateway->denials, tl_rpc_call_peer (call), tl_rpc_call_method (call)->path, subject, error);
+    tl_journal_service_denied (gateway->journal, TL_JOURNAL_CALL_DENIED, call, subject, error);
   tl_rpc_call_finish (call, error);
 }
 

@@ -52,6 +52,12 @@ reply (StatusWait *status, guint32 pin_failures)
       answer.pid = (guint32)getpid ();
       answer.snapshot_error = tl_wire_string (snapshot.error);
     }
+  answer.journal_rows = status->store.journal_rows;
+  answer.journal_oldest_unix_ms = status->store.journal_oldest;
+  answer.journal_head_seq = status->store.journal_head.seq;
+  answer.journal_head_hash = tl_wire_bytes (status->store.journal_head.hash, TL_JOURNAL_HASH_LENGTH);
+  answer.journal_retention_ms = gateway->config->journal_retention_ms;
+  answer.journal_rows_max = gateway->config->journal_rows;
   answer.wal_bytes = status->store.wal_bytes;
   answer.requests_kept = (guint64)status->store.requests_kept;
   answer.events_kept = (guint64)status->store.events_kept;

@@ -9,6 +9,7 @@
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-dispatcher-private.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-wire.h"
 
@@ -216,6 +217,7 @@ tl_dispatcher_execute (TlDispatcher *self, TlRpcCall *call, const char *device_i
 
   if (record == NULL)
     {
+      tl_journal_service_denied (self->gateway->journal, TL_JOURNAL_REQUEST_REFUSED, call, device_id, error);
       tl_rpc_call_finish (call, error);
       return;
     }

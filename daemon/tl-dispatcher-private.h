@@ -2,7 +2,6 @@
 #pragma once
 
 #include "daemon/tl-dispatcher.h"
-#include "daemon/tl-rate-limit.h"
 #include "identity/tl-receipt.h"
 
 G_BEGIN_DECLS
@@ -15,7 +14,6 @@ struct _TlDispatcher
   GHashTable *open; /* request id (the record's) -> TlOpenRequest* */
   GQueue unsettled; /* TlOpenRequest that the store and the callers are behind of, oldest first */
   GSource *settle;
-  TlRateLimit *refusals;   /* what devices can make the journal grow by */
   TlVerifiedRoot verified; /* results that share a signature come one after the other */
 };
 

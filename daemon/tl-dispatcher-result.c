@@ -5,8 +5,8 @@
 #include "base/tl-json-summary.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
-#include "daemon/store/tl-journal.h"
 #include "daemon/tl-dispatcher-private.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
 #include "daemon/tl-wire.h"
@@ -57,22 +57,11 @@ on_result_committed (const GError *error, gpointer user_data)
   result_end (user_data, TL_RESULT_TAKEN, error);
 }
 
-/* A device can repeat itself without end; the journal does not. */
 static void
-journal_refused (Result *self, const char *why)
+journal_refused (Result *self, const GError *error)
 {
-  TlGateway *gateway = self->dispatcher->gateway;
-  g_autofree char *actor = NULL;
-  g_autofree char *text = NULL;
-  tl_json_auto detail = NULL;
-
-  if (!tl_rate_limit_take (self->dispatcher->refusals, self->device_id, tl_clock_monotonic_us (gateway->clock)))
-    return;
-  actor = g_strconcat ("device:", self->device_id, NULL);
-  detail = json_pack ("{s:s}", "reason", why);
-  text = detail != NULL ? tl_json_to_string (detail) : NULL;
-  tl_store_journal (gateway->store, TL_JOURNAL_RESULT_REFUSED, actor, self->request_id, text,
-                    tl_clock_wall_ms (gateway->clock), NULL, NULL);
+  tl_journal_service_noted (self->dispatcher->gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->device_id,
+                            self->request_id, tl_error_to_reason (error));
 }
 
 static gboolean
@@ -184,7 +173,7 @@ check_and_take (TlDispatcher *self, TlOpenRequest *request, const TlNode *node,
     }
   tl_log (TL_LOG_WARNING, "a result was refused", "device_id", result->device_id, "request_id", result->request_id,
           "error", error->message, NULL);
-  journal_refused (result, error->message);
+  journal_refused (result, error);
   result_end (result, TL_RESULT_TAKEN, error);
 }
 
@@ -231,7 +220,7 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
   if (error != NULL)
     {
       if (tl_error_is_not_found (error))
-        journal_refused (self, error->message);
+        journal_refused (self, error);
       result_end (self, TL_RESULT_UNKNOWN, tl_error_is_not_found (error) ? NULL : error);
     }
   else if (!g_str_equal (request->device_id, self->device_id))
@@ -239,7 +228,7 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
       refused = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
       tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
               "request_id", self->request_id, NULL);
-      journal_refused (self, refused->message);
+      journal_refused (self, refused);
       result_end (self, TL_RESULT_TAKEN, refused);
     }
   else if (!tl_request_state_is_final (request->state))

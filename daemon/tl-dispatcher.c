@@ -43,7 +43,6 @@ tl_dispatcher_new (TlGateway *gateway)
   self->gateway = gateway;
   self->open = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, tl_open_request_free);
   g_queue_init (&self->unsettled);
-  self->refusals = tl_rate_limit_new (TL_DISPATCH_REFUSALS_PER_DEVICE, TL_DISPATCH_REFUSALS);
   return self;
 }
 
@@ -62,7 +61,6 @@ tl_dispatcher_free (TlDispatcher *self)
   if (self == NULL)
     return;
   clear_settle (self);
-  tl_rate_limit_free (self->refusals);
   g_hash_table_unref (self->open);
   g_free (self);
 }

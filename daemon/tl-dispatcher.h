@@ -31,9 +31,6 @@ G_BEGIN_DECLS
 #define TL_DISPATCH_MAX_REASON         240
 /* A device that was asked to end a request has so long to say how it ended. */
 #define TL_DISPATCH_CANCEL_MS (5 * 1000)
-/* result.refused rows of the journal: of one device, of all, in a minute. */
-#define TL_DISPATCH_REFUSALS_PER_DEVICE 10
-#define TL_DISPATCH_REFUSALS            600
 /* Open requests of one operator over the network; queued ones count too, their callers may be gone. */
 #define TL_DISPATCH_MAX_OPEN_REMOTE 256
 /* The device ends a request itself; the gateway waits this much longer before it does. */

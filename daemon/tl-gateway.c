@@ -9,8 +9,8 @@
 #include "crypto/tl-hash.h"
 #include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-admin-service.h"
-#include "daemon/tl-denials.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
@@ -142,9 +142,9 @@ advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
 }
 
 static void
-on_refused (const TlRpcPeer *peer, const char *path, const GError *error, gpointer user_data)
+on_denied (const TlRpcDenial *denial, gpointer user_data)
 {
-  tl_denials_add (((TlGateway *)user_data)->denials, peer, path, NULL, error);
+  tl_journal_service_rpc_denied (((TlGateway *)user_data)->journal, denial);
 }
 
 static void
@@ -157,11 +157,11 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
     .max_strangers_per_source = config->limits.strangers_per_source,
     .stranger_lifetime_ms = config->limits.stranger_lifetime_ms,
     .handshake_timeout_ms = config->limits.handshake_timeout_ms,
-    .refused = on_refused,
-    .refused_data = self,
+    .denied = on_denied,
+    .denied_data = self,
   };
 
-  self->denials = tl_denials_new (self->store, self->clock);
+  self->journal = tl_journal_service_new (self);
   self->server = tl_rpc_server_new (self->loop, &options);
   self->health = tl_rpc_health_new ();
   self->pairing = tl_pairing_service_new (self);
@@ -204,6 +204,7 @@ on_tick (gpointer user_data)
 
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
+  tl_journal_service_tick (self->journal, now);
   keep_snapshot (self);
   if (!writable)
     tl_rpc_health_set_serving (self->health, FALSE);
@@ -238,8 +239,9 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
     }
   self->loop = tl_rpc_loop_new (NULL);
   make_server (self, options->config);
-  if (!listen_all (self, options, error) || !tl_node_registry_load (self->registry, error)
-      || !tl_dispatcher_load (self->dispatcher, error) || !tl_rpc_server_start (self->server, error))
+  if (!listen_all (self, options, error) || !tl_journal_service_started (self->journal, error)
+      || !tl_node_registry_load (self->registry, error) || !tl_dispatcher_load (self->dispatcher, error)
+      || !tl_rpc_server_start (self->server, error))
     {
       gateway_free (self);
       return NULL;
@@ -261,16 +263,18 @@ gateway_free (TlGateway *self)
    */
   if (self->store != NULL)
     {
+      if (self->journal != NULL)
+        tl_journal_service_close_all (self->journal);
       tl_store_close (self->store);
       self->store = NULL;
     }
   g_clear_pointer (&self->server, tl_rpc_server_unref);
   g_clear_pointer (&self->pairing, tl_pairing_service_free);
   g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
-  g_clear_pointer (&self->denials, tl_denials_free);
   g_clear_pointer (&self->registry, tl_node_registry_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
   g_clear_pointer (&self->loop, tl_rpc_loop_unref);
+  g_clear_pointer (&self->journal, tl_journal_service_free);
   g_clear_pointer (&self->identity, tl_gateway_identity_free);
   g_clear_pointer (&self->secrets, tl_secret_store_unref);
   g_clear_pointer (&self->admitted, tl_admitted_set_unref);
@@ -299,6 +303,7 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   tl_node_registry_close_all (self->registry);
   tl_pairing_service_close_all (self->pairing);
   tl_dispatcher_close_all (self->dispatcher);
+  tl_journal_service_close_all (self->journal);
   tl_rpc_server_shutdown (self->server, grace_ms, on_server_down, &down);
   while (!down)
     g_main_context_iteration (NULL, TRUE);

@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 typedef struct _TlPairingService TlPairingService;
 typedef struct _TlNodeRegistry TlNodeRegistry;
 typedef struct _TlDispatcher TlDispatcher;
-typedef struct _TlDenials TlDenials;
+typedef struct _TlJournalService TlJournalService;
 typedef struct _TlRuntimeSnapshot TlRuntimeSnapshot;
 
 /*
@@ -37,7 +37,7 @@ typedef struct
   TlPairingService *pairing;
   TlNodeRegistry *registry;
   TlDispatcher *dispatcher;
-  TlDenials *denials;
+  TlJournalService *journal;
   TlRuntimeSnapshot *snapshot;
   guint64 snapshot_generation; /* of the store, when a snapshot was last asked for */
   char *state_dir;

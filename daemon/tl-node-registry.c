@@ -10,6 +10,7 @@
 #include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-inventory.h"
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
@@ -403,6 +404,7 @@ sink_reset (gpointer sink, guint64 latest_seq)
 
   tl_log (TL_LOG_WARNING, "a node's cursor is not of this event log: it starts again", "device_id", node->device_id,
           NULL);
+  tl_journal_service_noted (node->gateway->journal, TL_JOURNAL_EVENTS_RESET, node->device_id, NULL, "reset");
   reset.latest_seq = latest_seq;
   response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_RESET;
   response.reset = &reset;

@@ -7,6 +7,7 @@
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
@@ -33,6 +34,8 @@ check_device (TlGateway *gateway, TlRpcCall *call, const char *claimed)
   tl_log (TL_LOG_WARNING, "a device claimed to be another", "device_id", peer->admission.device_id, "source",
           peer->source, NULL);
   g_set_error (&error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "the device id in the message is not the certificate's");
+  tl_journal_service_denied (gateway->journal, TL_JOURNAL_CALL_DENIED, call,
+                             tl_ulid_is_valid (claimed) ? claimed : NULL, error);
   tl_rpc_call_finish (call, error);
   return FALSE;
 }

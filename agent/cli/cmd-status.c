@@ -46,6 +46,10 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  tl_table_take_pair (table, _ ("Journal"),
+                      g_strdup_printf (_ ("%llu rows, head %llu"), (unsigned long long)status->journal_rows,
+                                       (unsigned long long)status->journal_head_seq));
+  tl_table_take_pair (table, _ ("Journal begins"), tl_cli_time (cli, status->journal_oldest_unix_ms));
   tl_table_take_pair (table, _ ("Kept"),
                       g_strdup_printf (_ ("%llu finished requests, %llu events, %llu certificates"),
                                        (unsigned long long)status->requests_kept,

@@ -56,6 +56,7 @@ typedef Twinlatch__V1__GetCapabilityRequestResponse TlRequestAnswer;
 typedef Twinlatch__V1__CancelCapabilityResponse TlCancelRequestAnswer;
 typedef Twinlatch__V1__SetNodeCapabilityResponse TlSwitchAnswer;
 typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
+typedef Twinlatch__V1__GetJournalHeadResponse TlHeadAnswer;
 
 void tl_admin_answer_free (gpointer message); /* NULL allowed */
 
@@ -76,5 +77,6 @@ TL_ADMIN_AUTOPTR (TlRequestAnswer)
 TL_ADMIN_AUTOPTR (TlCancelRequestAnswer)
 TL_ADMIN_AUTOPTR (TlSwitchAnswer)
 TL_ADMIN_AUTOPTR (TlCaAnswer)
+TL_ADMIN_AUTOPTR (TlHeadAnswer)
 
 G_END_DECLS

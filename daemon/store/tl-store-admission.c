@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "daemon/store/tl-journal.h"
+
 /* Who is let in: pairing again and bans (PROTOCOL 3.5), certificates, revocation (4.4). */
 
 /* ---- PROTOCOL 3.5 and bans ---- */
@@ -194,6 +196,15 @@ tl_store_revoke_certificates (TlDatabase *db, const char *device_id, const char 
 }
 
 static gboolean
+journal_used (TlStoreOperation *operation, TlDatabase *db, const char *device_id, guint ended, GError **error)
+{
+  g_autofree char *actor = g_strconcat ("device:", device_id, NULL);
+
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_CERT_USED, actor, operation->id,
+                                  json_pack ("{s:s, s:i}", "device_id", device_id, "ended", (int)ended), error);
+}
+
+static gboolean
 run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree char *device_id = NULL;
@@ -225,7 +236,8 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
     return FALSE;
   db->erase_pending = TRUE;
   operation->result = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
-  return operation->result != NULL;
+  return operation->result != NULL
+         && journal_used (operation, db, device_id, ((GPtrArray *)operation->result)->len, error);
 }
 
 void
@@ -270,7 +282,13 @@ revoke_device (TlStoreOperation *operation, TlDatabase *db, TlRevocation *revoca
   revocation->certificates = fingerprints->len;
   revocation->requests
       = tl_store_fail_requests (db, operation->device_id, "the device was revoked", "revoked", operation->now, error);
-  return revocation->requests != NULL;
+  return revocation->requests != NULL
+         && tl_store_journal_record (db, operation->now, TL_JOURNAL_DEVICE_REVOKED, operation->actor,
+                                     operation->device_id,
+                                     json_pack ("{s:s*, s:i, s:i}", "reason", operation->reason, "certificates",
+                                                (int)revocation->certificates, "requests",
+                                                (int)revocation->requests->len),
+                                     error);
 }
 
 static gboolean

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/tl-random.h"
+#include "daemon/store/tl-journal.h"
 
 static gboolean
 read_verifier (sqlite3_stmt *query, TlCodeRecord *code, int column, GError **error)
@@ -162,6 +163,18 @@ check_live_codes (TlDatabase *db, const char *actor, gint64 now, GError **error)
 }
 
 static gboolean
+journal_minted (TlDatabase *db, const TlCodeRecord *code, guint slot, gint64 now, GError **error)
+{
+  return tl_store_journal_record (db, now, TL_JOURNAL_CODE_MINTED, code->minted_by, code->code_id,
+                                  json_pack ("{s:s, s:i, s:s, s:s*, s:b, s:i, s:I}", "method",
+                                             code->method == TL_PAIRING_LINK ? "link" : "pin", "slot", (int)slot,
+                                             "role", tl_role_to_string (code->role), "label", code->label,
+                                             "auto_approve", code->auto_approve, "attempts", (int)code->attempts,
+                                             "expires_at_unix_ms", (json_int_t)code->expires_at),
+                                  error);
+}
+
+static gboolean
 run_add_code (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlCodeRecord *code = operation->record;
@@ -179,7 +192,7 @@ run_add_code (TlStoreOperation *operation, TlDatabase *db, GError **error)
     return FALSE;
   if (code->method == TL_PAIRING_PIN && !pick_slot (db, &slot, error))
     return FALSE;
-  return insert_code (db, code, slot, operation->now, error)
+  return insert_code (db, code, slot, operation->now, error) && journal_minted (db, code, slot, operation->now, error)
          && tl_store_load_code (operation, db, code->code_id, error);
 }
 
@@ -275,7 +288,10 @@ run_cancel_code (TlStoreOperation *operation, TlDatabase *db, GError **error)
                            tl_int (operation->now), tl_text (code_id), tl_int (operation->now)))
     return FALSE;
   db->erase_pending = db->erase_pending || changes > 0;
-  return tl_store_load_code (operation, db, code_id, error);
+  return (changes == 0
+          || tl_store_journal_append (db, operation->now, TL_JOURNAL_CODE_CANCELLED, operation->actor, code_id, NULL,
+                                      error))
+         && tl_store_load_code (operation, db, code_id, error);
 }
 
 void

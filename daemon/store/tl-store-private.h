@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/tl-error.h"
+#include "base/tl-json.h"
 #include "base/tl-queue.h"
 #include "daemon/tl-operator-policy.h"
 
@@ -194,7 +195,7 @@ struct _TlStoreOperation
   GBytes *bytes;
   gpointer record;
   GDestroyNotify free_record; /* NULL: the record is borrowed from somebody who waits */
-  gint64 now;
+  gint64 now, age;
   guint64 seq;
   guint number, states, limit;
   int role;
@@ -260,6 +261,11 @@ void *tl_store_thread (void *store);
  * detail: a JSON object without secrets, or NULL. Longer than the table allows: INVALID_ARGUMENT. */
 gboolean tl_store_journal_append (TlDatabase *db, gint64 now, const char *kind, const char *actor, const char *subject,
                                   const char *detail, GError **error);
+/* The same with a detail of json_pack(), which it takes; NULL (a text that is not UTF-8): without one. */
+gboolean tl_store_journal_record (TlDatabase *db, gint64 now, const char *kind, const char *actor, const char *subject,
+                                  json_t *detail, GError **error);
+/* db->journal_seq and db->journal_hash are the last row's. */
+gboolean tl_store_journal_load_head (TlDatabase *db, GError **error);
 /* The transaction, or a part of it, was rolled back: the head has to be read again. */
 void tl_store_journal_forget_head (TlDatabase *db);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/store/tl-records.h"
+#include "journal/tl-journal-row.h"
 
 G_BEGIN_DECLS
 
@@ -79,7 +80,7 @@ void tl_store_find_live_code (TlStore *store, guint slot, const char *code_id, g
  * EXHAUSTED), and for a PIN a failure row. CODE_INVALID otherwise. PIN exchanges slow down (RESOURCE_EXHAUSTED, nothing
  * taken) when TL_STORE_PIN_FAILURES_MAX failures lie within the window and the last PIN exchange is younger than the
  * interval. attempt_id: a ULID that names the failure row (links: may be NULL). result: TlCodeRecord */
-void tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, gint64 now,
+void tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, const char *actor, gint64 now,
                             TlStoreCallback callback, gpointer user_data);
 /* result: guint32* = failures of PIN exchanges in the last hour */
 void tl_store_count_pin_failures (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
@@ -103,8 +104,11 @@ void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, 
  * request told twice answers the stored one. attempt_id may be NULL for links. result: TlPairingRecord */
 void tl_store_add_pairing (TlStore *store, const TlPairingRecord *request, const char *attempt_id, gint64 now,
                            TlStoreCallback callback, gpointer user_data);
-/* [durable] confirm_p was right, but something else was not: only gives the failure back. result: none */
-void tl_store_give_back_failure (TlStore *store, const char *attempt_id, TlStoreCallback callback, gpointer user_data);
+/* [durable] confirm_p was right, but something else was not (reason): gives the failure back and journals the refusal.
+ * result: none */
+void tl_store_give_back_failure (TlStore *store, const char *attempt_id, const char *code_id, const char *device_id,
+                                 const char *actor, const char *reason, gint64 now, TlStoreCallback callback,
+                                 gpointer user_data);
 /* By request id (exact), session id (exact), or unique prefix of a request id. NOT_FOUND, AMBIGUOUS. result:
  * TlPairingRecord */
 void tl_store_get_pairing (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
@@ -282,6 +286,23 @@ GPtrArray *tl_store_list_switches (TlStore *store, GError **error);
 void tl_store_journal (TlStore *store, const char *kind, const char *actor, const char *subject, const char *detail,
                        gint64 now, TlStoreCallback callback, gpointer user_data);
 
+/* [durable] The newest row, for keeping elsewhere. result: TlJournalHead */
+void tl_store_journal_head (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* [durable] A row of the gateway's own and a setting, together. Sync, start-up. */
+gboolean tl_store_journal_setting (TlStore *store, const char *kind, const char *subject, const char *detail,
+                                   const char *key, const char *value, gint64 now, GError **error);
+/* Retention: when the oldest rows are older than `age_ms` (by more than TL_STORE_JOURNAL_SLACK_MS), or there are more
+ * than `max_rows` (by more than one in TL_STORE_JOURNAL_SLACK_ROWS), those go, at most TL_STORE_JOURNAL_PRUNE_MAX at
+ * once; a checkpoint row says which one was the last and what its hash was. The newest TL_STORE_JOURNAL_KEEP rows stay
+ * whatever the clock says. result: TlJournalCheckpoint (rows 0: nothing was due; rows PRUNE_MAX: there are more;
+ * damaged: a row that had been changed) */
+#define TL_STORE_JOURNAL_SLACK_MS   (G_GINT64_CONSTANT (86400) * 1000)
+#define TL_STORE_JOURNAL_SLACK_ROWS 64
+#define TL_STORE_JOURNAL_PRUNE_MAX  5000
+#define TL_STORE_JOURNAL_KEEP       1000
+void tl_store_journal_prune (TlStore *store, gint64 age_ms, guint64 max_rows, gint64 now, TlStoreCallback callback,
+                             gpointer user_data);
+
 /* ---- size ---- */
 typedef struct
 {
@@ -290,6 +311,9 @@ typedef struct
   gint64 requests_kept, events_kept, certificates_kept; /* history, logs */
   guint known_nodes;                                    /* imported, not paired */
   guint devices_active, codes_live, pairings_pending, requests_open;
+  guint64 journal_rows;
+  gint64 journal_oldest; /* wall-clock ms; 0: no row */
+  TlJournalHead journal_head;
 } TlStoreStatus;
 /* result: TlStoreStatus */
 void tl_store_get_status (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);

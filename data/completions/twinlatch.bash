@@ -28,6 +28,9 @@ _twinlatch_options ()
     "requests cancel") echo "--reason --no-wait" ;;
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
+    "journal show") echo "--follow --kind --device --actor --subject --since --until --limit" ;;
+    "journal verify") echo "--head --offline --database" ;;
+    "journal head") echo "" ;;
     "status") echo "" ;;
     "version") echo "" ;;
     "help") echo "--list-verbs" ;;
@@ -44,7 +47,7 @@ _twinlatch ()
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
     case $word in
-      node | pairing | devices | nodes | requests | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+      node | pairing | devices | nodes | requests | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
     if [[ -z $verb ]]; then
       verb=$word
@@ -55,11 +58,11 @@ _twinlatch ()
   done
 
   case $prev in
-    --from | --config | --out | --socket)
+    --from | --config | --out | --socket | --database)
       _filedir
       return
       ;;
-    --state-dir)
+    --state-dir | --offline)
       _filedir -d
       return
       ;;
@@ -80,7 +83,7 @@ _twinlatch ()
       return
       ;;
     --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --expires | --max-output | \
-      --device | --capability | --by | --since | --limit)
+      --device | --capability | --by | --since | --limit | --kind | --actor | --subject | --until | --head)
       return
       ;;
   esac
@@ -90,13 +93,14 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca status version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal status version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch capability" -- "$cur")) ;;
     requests) COMPREPLY=($(compgen -W "list show cancel" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
+    journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;
   esac
 } &&
   complete -F _twinlatch twinlatch

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 complete -c twinlatch -f
-complete -c twinlatch -n __fish_use_subcommand -a 'node pairing devices nodes exec requests ca status version help'
+complete -c twinlatch -n __fish_use_subcommand -a 'node pairing devices nodes exec requests ca journal status version help'
 complete -c twinlatch -n '__fish_seen_subcommand_from node' -a 'pair run status forget'
 complete -c twinlatch -n '__fish_seen_subcommand_from pairing' -a 'mint codes cancel list watch approve reject'
 complete -c twinlatch -n '__fish_seen_subcommand_from devices' -a 'list show revoke'
 complete -c twinlatch -n '__fish_seen_subcommand_from nodes' -a 'list show watch capability'
 complete -c twinlatch -n '__fish_seen_subcommand_from requests' -a 'list show cancel'
 complete -c twinlatch -n '__fish_seen_subcommand_from ca' -a 'show export'
+complete -c twinlatch -n '__fish_seen_subcommand_from journal' -a 'show verify head'
 complete -c twinlatch -l json -d 'Print JSON'
 complete -c twinlatch -l socket -r -F -d 'Admin socket of twinlatchd'
 complete -c twinlatch -l timeout -x -d 'How long to wait for an answer'

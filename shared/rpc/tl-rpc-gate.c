@@ -47,8 +47,17 @@ may_call (const TlRpcPeer *peer, TlRole role, TlRpcAuth auth, GError **error)
   return allowed;
 }
 
-gboolean
-tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth, GError **error)
+static void
+note_denial (TlRpcServer *server, const TlRpcPeer *peer, const TlRpcMethod *method, const GError *error)
+{
+  tl_rpc_denials_note (server->denials, &(TlRpcDenial){ .stranger = peer->kind == TL_RPC_PEER_STRANGER,
+                                                        .actor = peer->actor,
+                                                        .subject = method->path,
+                                                        .reason = tl_error_to_reason (error) });
+}
+
+static gboolean
+check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth, GError **error)
 {
   TlAdmission admission = peer->admission;
 
@@ -60,6 +69,18 @@ tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth,
       return FALSE;
     }
   return may_call (peer, admission.role, auth, error);
+}
+
+gboolean
+tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, const TlRpcMethod *method, GError **error)
+{
+  g_autoptr (GError) denial = NULL;
+
+  if (check (server, peer, method->auth, &denial))
+    return TRUE;
+  note_denial (server, peer, method, denial);
+  g_propagate_error (error, g_steal_pointer (&denial));
+  return FALSE;
 }
 
 /* Who it was when it connected, for people only: the descriptor in gRPC's "fd:N" may be another connection's by now, of
@@ -119,41 +140,6 @@ identify (TlRpcServer *server, TlRpcCore *core, grpc_call *grpc, TlRpcCaller *ca
   return TRUE;
 }
 
-typedef struct
-{
-  TlRpcServer *server; /* the call holds it */
-  TlRpcCall *call;
-  GError *error;
-} Refusal;
-
-static void
-tell_refusal (gpointer data)
-{
-  Refusal *refusal = data;
-  const TlRpcServerOptions *options = &refusal->server->options;
-
-  if (tl_rpc_server_is_open (refusal->server))
-    options->refused (tl_rpc_call_peer (refusal->call), tl_rpc_call_method (refusal->call)->path, refusal->error,
-                      options->refused_data);
-  tl_rpc_call_unref (refusal->call);
-  g_error_free (refusal->error);
-  g_free (refusal);
-}
-
-static void
-note_refusal (TlRpcServer *server, TlRpcCall *call, const GError *error)
-{
-  Refusal *refusal;
-
-  if (server->options.refused == NULL)
-    return;
-  refusal = g_new0 (Refusal, 1);
-  refusal->server = server;
-  refusal->call = tl_rpc_call_ref (call);
-  refusal->error = g_error_copy (error);
-  tl_rpc_loop_post (server->loop, tell_refusal, refusal);
-}
-
 /* Registered first and checked after that: a revocation in between finds the call, one before is found by the check. */
 static gboolean
 admit (TlRpcServer *server, TlRpcCall *call, const TlRpcMethod *method, GError **error)
@@ -162,14 +148,15 @@ admit (TlRpcServer *server, TlRpcCall *call, const TlRpcMethod *method, GError *
 
   if (peer->kind != TL_RPC_PEER_LOCAL && !tl_rpc_peers_add_call (server->peers, call))
     {
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
-                           "too many requests are arriving from this address; wait a moment");
+      g_autoptr (GError) denial
+          = g_error_new_literal (TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
+                                 "too many requests are arriving from this address; wait a moment");
+
+      note_denial (server, peer, method, denial);
+      g_propagate_error (error, g_steal_pointer (&denial));
       return FALSE;
     }
-  if (tl_rpc_server_check (server, peer, method->auth, error))
-    return TRUE;
-  note_refusal (server, call, *error);
-  return FALSE;
+  return tl_rpc_server_check (server, peer, method, error);
 }
 
 void

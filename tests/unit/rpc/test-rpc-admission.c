@@ -65,9 +65,10 @@ test_operator_role (void)
 }
 
 static void
-on_refused (const TlRpcPeer *peer, const char *path, const GError *error, gpointer user_data)
+on_denied (const TlRpcDenial *denial, gpointer user_data)
 {
-  g_ptr_array_add (user_data, g_strdup_printf ("%.6s %s %s", peer->actor, path, tl_error_to_reason (error)));
+  g_assert_false (denial->connection);
+  g_ptr_array_add (user_data, g_strdup_printf ("%.6s %s %s", denial->actor, denial->subject, denial->reason));
 }
 
 /* Who was turned away is told, and nobody else: for the journal. */
@@ -75,7 +76,7 @@ static void
 test_refusals_are_told (void)
 {
   g_autoptr (GPtrArray) told = g_ptr_array_new_with_free_func (g_free);
-  const TlRpcServerOptions options = { .refused = on_refused, .refused_data = told };
+  const TlRpcServerOptions options = { .denied = on_denied, .denied_data = told };
   g_autoptr (Fixture) fixture = fixture_new (&options);
   g_autoptr (Device) device = device_new (fixture->gateway, NULL);
   g_autoptr (TlRpcClient) client = fixture_client (fixture, device);
