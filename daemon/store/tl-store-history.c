@@ -260,20 +260,16 @@ tl_store_cancel_request (TlStore *store, const char *request_id, const char *act
 }
 
 gboolean
-tl_store_withdraw_event (TlDatabase *db, const TlCapabilityRecord *request, GError **error)
+tl_store_withdraw_event (TlDatabase *db, const char *request_id, const char *reason, GError **error)
 {
-  g_autofree char *data = NULL;
-  tl_json_auto object = NULL;
+  tl_json_auto object = json_pack ("{s:s, s:s}", "request_id", request_id, "reason",
+                                   reason != NULL && *reason != '\0' ? reason : "cancelled");
+  g_autofree char *data = tl_json_to_string (object);
 
-  if (request->event_seq == 0)
-    return TRUE;
-  object = json_pack ("{s:s, s:s}", "request_id", request->request_id, "reason",
-                      request->error_reason != NULL && *request->error_reason != '\0' ? request->error_reason
-                                                                                      : "cancelled");
-  data = tl_json_to_string (object);
-  return tl_database_run (db, NULL, error, "UPDATE events SET type = ?, data = ? WHERE device_id = ? AND seq = ?",
-                          tl_text (TL_STORE_CANCEL_EVENT), tl_text (data), tl_text (request->device_id),
-                          tl_int ((gint64)request->event_seq));
+  return tl_database_run (db, NULL, error,
+                          "UPDATE events SET type = ?, data = ? WHERE (device_id, seq) ="
+                          " (SELECT device_id, event_seq FROM requests WHERE request_id = ?)",
+                          tl_text (TL_STORE_CANCEL_EVENT), tl_text (data), tl_text (request_id));
 }
 
 static gboolean

@@ -331,7 +331,7 @@ GPtrArray *tl_store_read_requests (TlDatabase *db, sqlite3_stmt *query, GError *
 TlCapabilityRecord *tl_store_load_request (TlDatabase *db, const char *request_id, GError **error);
 /* HISTORY: the gateway ended this request by itself: its dispatch event becomes the cancel event of the same number and
  * id, so that a device that has not read it yet never starts it, and the log has no hole. */
-gboolean tl_store_withdraw_event (TlDatabase *db, const TlCapabilityRecord *request, GError **error);
+gboolean tl_store_withdraw_event (TlDatabase *db, const char *request_id, const char *reason, GError **error);
 gboolean tl_store_keep_output (TlDatabase *db, const char *request_id, const char *output, gint64 now, GError **error);
 /* What is over goes when it is old or too much. */
 gboolean tl_store_expire_requests (TlDatabase *db, gint64 now, GError **error);

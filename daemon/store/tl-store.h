@@ -236,8 +236,8 @@ typedef struct
   gint64 now;
 } TlRequestMove;
 
-/* NOT_FOUND, and as said above. A final state writes its row into the journal, drops the input, keeps the
- * output for a while. result: TlCapabilityRecord, with the output that it was moved with */
+/* NOT_FOUND, and as said above. A final state writes its row into the journal, drops the input, keeps the output for a
+ * while. result: none */
 void tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data);
 /* result: TlCapabilityRecord */
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);

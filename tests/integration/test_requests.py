@@ -179,10 +179,10 @@ class Operators(Case):
         request_id, dispatch = self.started()
         bad = self.node.result(dispatch, "1")
         bad.result_signature = bytes(64)
-        for _ in range(50):
+        for _ in range(100):
             with self.assertRaises(wire.RpcError):
                 self.node.submit(bad)
-        self.assertLessEqual(len(self.journal("result.refused", request_id)), 10)
+        self.assertLessEqual(len(self.journal("result.refused", request_id)), 61)  # 60 a minute, and how many more
 
     def test_history_keeps_a_summary(self):
         secret = "S3CR3T-" + "z" * 20
