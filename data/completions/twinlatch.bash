@@ -15,9 +15,17 @@ _twinlatch_options ()
     "pairing watch") echo "" ;;
     "pairing approve") echo "--code" ;;
     "pairing reject") echo "--reason" ;;
-    "devices list") echo "--all" ;;
+    "devices list") echo "--all --state --role --connected --approved-by" ;;
     "devices show") echo "" ;;
-    "devices revoke") echo "--reason --yes" ;;
+    "devices rename") echo "" ;;
+    "devices suspend") echo "--reason --dry-run" ;;
+    "devices resume") echo "--reason" ;;
+    "devices revoke") echo "--reason --dry-run --yes" ;;
+    "devices clear") echo "--reason" ;;
+    "devices remove") echo "--reason --dry-run --yes" ;;
+    "devices role") echo "--reason --dry-run --yes" ;;
+    "devices rotate") echo "" ;;
+    "devices confirm") echo "--reason --yes" ;;
     "nodes list") echo "" ;;
     "nodes show") echo "" ;;
     "nodes watch") echo "" ;;
@@ -79,11 +87,15 @@ _twinlatch ()
       return
       ;;
     --state)
-      COMPREPLY=($(compgen -W "open queued dispatched awaiting_consent running succeeded failed denied timed_out cancelled expired" -- "$cur"))
+      if [[ $verb == devices* ]]; then
+        COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "open queued dispatched awaiting_consent running succeeded failed denied timed_out cancelled expired" -- "$cur"))
+      fi
       return
       ;;
     --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --expires | --max-output | \
-      --device | --capability | --by | --since | --limit | --kind | --actor | --subject | --until | --head)
+      --device | --capability | --by | --since | --limit | --kind | --actor | --subject | --until | --head | --approved-by)
       return
       ;;
   esac
@@ -96,7 +108,7 @@ _twinlatch ()
     "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal status version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
-    devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
+    devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch capability" -- "$cur")) ;;
     requests) COMPREPLY=($(compgen -W "list show cancel" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
