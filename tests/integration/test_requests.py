@@ -266,6 +266,21 @@ class Operators(Case):
                             capability="No", enabled=False)
         self.cli.run("nodes", "capability", device_id, "echo", "maybe", expect=twinlatch.EXIT_USAGE)
 
+    def test_an_operator_over_the_network(self):
+        """Cancels, lists and follows; switches nothing."""
+        operator = self.gw.pair_device("operator's laptop", role=messages.enum("Role", "ROLE_OPERATOR"))
+        admin = self.gw.connect(operator).admin
+        request_id = self.detach(self.device.device_id)
+        self.assertEqual([r.request_id for r in admin.ListCapabilityRequests(device=self.device.device_id).requests], [request_id])
+        answer = admin.CancelCapability(request_id=request_id)
+        self.assertEqual((state_name(answer.request), answer.request.cancelled_by), ("cancelled", f"device:{operator.device_id}"))
+        self.assertEqual(state_name(list(admin.WatchCapabilityRequest(request_id=request_id))[-1]), "cancelled")
+        self.assertEqual(state_name(admin.GetCapabilityRequest(request_id=request_id).request), "cancelled")
+        with self.assertRaises(wire.RpcError) as caught:
+            admin.SetNodeCapability(device=self.device.device_id, capability="echo", enabled=False)
+        self.assertEqual(caught.exception.status, wire.PERMISSION_DENIED)
+        self.gw.admin.RevokeDevice(device=operator.device_id)
+
     def test_no_wait_and_detach(self):
         error = self.cli.run("exec", self.device.name, "echo", "1", "--no-wait", expect=1).stderr
         self.assertIn("not connected", error)
