@@ -27,7 +27,7 @@ REMOTE = {"MintNodePairingCode", "ListPairingCodes", "CancelPairingCode", "ListP
           "CancelCapability", "ListCapabilityRequests", "GetCapabilityRequest", "WatchCapabilityRequest", "WatchEvents",
           "GetStatus", "GetCaBundle"}
 LOCAL = ["SetDeviceRole", "SuspendDevice", "ResumeDevice", "RenameDevice", "RemoveDevice", "ClearDevice", "RotateDevice",
-         "SetNodeCapability", "RotateCa", "RetireCa", "ReadJournal", "VerifyJournal"]
+         "SetNodeCapability", "RotateCa", "RetireCa", "ReadJournal", "VerifyJournal", "GetJournalHead", "ConfirmDevices"]
 
 
 class Base(twinlatch.TestCase):
