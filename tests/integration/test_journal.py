@@ -173,7 +173,7 @@ class Rows(twinlatch.TestCase):
             one.submit(one.result(dispatch))
             execution.result(twinlatch.PATIENCE)
         self.assertTrue(one.submit(one.result(dispatch)).duplicate)
-        self.wait_row("result.late", actor, request_id, reason="succeeded")
+        self.wait_row("result.late", actor, request_id, state="succeeded", result="succeeded")
         with self.assertRaises(wire.RpcError):
             self.gw.execute(one.device.device_id, "not.there")
         self.wait_row("request.refused", ME, one.device.device_id, reason="capability_unknown")
