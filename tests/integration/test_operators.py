@@ -239,6 +239,7 @@ class Escalations(Base):
     def test_revoke_an_operator(self):
         for name in (self.other.device_id, self.other.device_id[:20], "other operator"):
             self.assertLocalOnly(self.admin.RevokeDevice, device=name)
+            self.assertLocalOnly(self.admin.RevokeDevice, device=name, dry_run=True)
         self.assertEqual(self.state(self.other), ACTIVE)
 
     def test_revoke_itself(self):
@@ -456,7 +457,7 @@ class CommandLine(twinlatch.TestCase):
         worker = [*self.worker.options(), "--gateway", "office"]
         text = self.fails(twinlatch.EXIT_DENIED, "nodes", "list", *worker)
         self.assertIn("role at office is node", text)
-        self.assertIn(self.worker.marker["device_id"], text)
+        self.assertIn(f"devices role {self.worker.marker['device_id']} operator", text)
 
     def test_revoked_and_unreachable(self):
         laptop = self.node("lost laptop")
