@@ -348,6 +348,35 @@ class EndOfRights(Base):
         self.assertRpcError(wire.PERMISSION_DENIED, "not_operator", again.admin.GetStatus)
         self.assertEqual(again.node.GetGatewayInfo().gateway_id, self.gw.gateway_id)
 
+    def test_nothing_of_a_demoted_operator_is_left_however_it_races(self):
+        operator = self.gw.pair_device("races", role=OPERATOR)
+        actor, live = "device:" + operator.device_id, messages.enum("CodeState", "CODE_STATE_LIVE")
+        for _ in range(30 if twinlatch.FULL else 6):
+            connections = [self.gw.connect(operator) for _ in range(3)]
+            minted, going = [], threading.Event()
+
+            def mint(admin):
+                try:
+                    while True:
+                        minted.append(admin.MintNodePairingCode(method=LINK).code.code_id)
+                        going.set()
+                        admin.CancelPairingCode(code_id=minted[-1])  # of three threads, any: none reaches the limit
+                except wire.RpcError:
+                    going.set()
+            threads = [threading.Thread(target=mint, args=(c.admin,)) for c in connections]
+            for thread in threads:
+                thread.start()
+            going.wait(twinlatch.PATIENCE)
+            self.gw.admin.SetDeviceRole(device=operator.device_id, role=NODE)
+            codes = {c.code_id: c for c in self.gw.admin.ListPairingCodes(page=dict(page_size=500)).codes}
+            self.assertEqual([c for c in codes.values() if c.minted_by == actor and c.state == live], [])
+            for thread in threads:
+                thread.join(twinlatch.PATIENCE)
+            codes = self.gw.admin.ListPairingCodes(page=dict(page_size=500)).codes
+            self.assertEqual([c for c in codes if c.minted_by == actor], [], "a code came after the rights had gone")
+            self.assertTrue(minted)
+            self.gw.admin.SetDeviceRole(device=operator.device_id, role=OPERATOR)
+
     def test_denials_are_in_the_journal_and_bounded(self):
         operator = self.gw.pair_device("denied", role=OPERATOR)
         admin, victim = self.gw.connect(operator).admin, self.gw.pair_device("victim", role=OPERATOR)
