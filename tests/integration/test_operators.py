@@ -24,7 +24,8 @@ PATH = "/twinlatch.v1.AdminService/"
 # PROTOCOL 4: list, watch, execute, cancel, mint, decide, revoke. A method that is not in here is refused, also a new one.
 REMOTE = {"MintNodePairingCode", "ListPairingCodes", "CancelPairingCode", "ListPairingRequests", "WatchPairingRequests",
           "DecidePairing", "ListDevices", "GetDevice", "RevokeDevice", "ListNodes", "WatchNodes", "ExecuteCapability",
-          "CancelCapability", "ListCapabilityRequests", "GetCapabilityRequest", "WatchEvents", "GetStatus", "GetCaBundle"}
+          "CancelCapability", "ListCapabilityRequests", "GetCapabilityRequest", "WatchCapabilityRequest", "WatchEvents",
+          "GetStatus", "GetCaBundle"}
 LOCAL = ["SetDeviceRole", "SuspendDevice", "ResumeDevice", "RenameDevice", "RemoveDevice", "ClearDevice", "RotateDevice",
          "SetNodeCapability", "RotateCa", "RetireCa", "ReadJournal", "VerifyJournal", "GetJournalHead", "ConfirmDevices"]
 
@@ -165,6 +166,24 @@ class Allowed(Base):
             stream = other.ExecuteCapability(**again)
             next(stream)
             stream.cancel()
+
+    @unittest.skipUnless("CancelCapability" in ADMIN, "this version does not cancel")
+    def test_lists_watches_and_cancels_requests(self):
+        device = self.gw.pair_device("keeps requests")
+        node = PythonNode(self.gw, device)
+        node.open()
+        node.close()
+        self.gw.wait_node(device.device_id, connected=False)
+        stream = self.gw.admin.ExecuteCapability(device=device.device_id, capability="echo", timeout=twinlatch.PATIENCE)
+        request_id = next(stream).request_id
+        listed = self.admin.ListCapabilityRequests(device=device.device_id).requests
+        self.assertEqual([r.request_id for r in listed], [request_id])
+        self.assertEqual(self.admin.GetCapabilityRequest(request_id=request_id).request.capability, "echo")
+        watch = self.admin.WatchCapabilityRequest(request_id=request_id, timeout=twinlatch.PATIENCE)
+        self.assertEqual(next(watch).request_id, request_id)
+        self.admin.CancelCapability(request_id=request_id)
+        cancelled = messages.enum("RequestState", "REQUEST_STATE_CANCELLED")
+        self.assertEqual((list(watch)[-1].state, list(stream)[-1].state), (cancelled, cancelled))
 
     def test_its_certificate_counts_as_used(self):
         operator = self.gw.pair_device("only operates", role=OPERATOR)
