@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/tl-dispatcher.h"
+#include "identity/tl-receipt.h"
 
 G_BEGIN_DECLS
 
@@ -12,6 +13,7 @@ struct _TlDispatcher
   GHashTable *open; /* request id (the record's) -> TlOpenRequest* */
   GQueue unsettled; /* TlOpenRequest that the store and the callers are behind of, oldest first */
   GSource *settle;
+  TlVerifiedRoot verified; /* results that share a signature come one after the other */
 };
 
 typedef struct

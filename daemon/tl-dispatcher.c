@@ -192,6 +192,7 @@ typedef struct
 {
   TlDispatcher *dispatcher;
   char *request_id;
+  TlRequestState to;
   gboolean is_final;
   gboolean cancel_device; /* it may still run there: told after the commit */
   TlRequestMoved moved;
@@ -206,17 +207,19 @@ take_back_end (TlDispatcher *self, TlOpenRequest *request)
 {
   request->ending = FALSE;
   request->record->state = request->before_end;
+  g_clear_pointer (&request->record->output, g_free);
+  g_clear_pointer (&request->record->error, g_free);
+  g_clear_pointer (&request->record->error_reason, g_free);
   if (request->before_end != request->committed)
     settle_later (self, request);
 }
 
 static void
-on_moved (const GError *error, gpointer result, gpointer user_data)
+on_moved (const GError *error, gpointer result G_GNUC_UNUSED, gpointer user_data)
 {
   Move *move = user_data;
   TlDispatcher *self = move->dispatcher;
   TlOpenRequest *request = g_hash_table_lookup (self->open, move->request_id);
-  const TlCapabilityRecord *record = result;
 
   if (request != NULL && error != NULL)
     {
@@ -231,18 +234,37 @@ on_moved (const GError *error, gpointer result, gpointer user_data)
           request->record->state = request->committed;
         }
     }
-  else if (request != NULL && tl_request_state_is_final (record->state))
+  else if (request != NULL && move->is_final)
     {
       if (move->cancel_device)
-        tl_dispatcher_send_cancel (self, record, "timed_out");
-      announce_end (self, request, record);
+        tl_dispatcher_send_cancel (self, request->record, "timed_out");
+      announce_end (self, request, request->record);
     }
   else if (request != NULL)
-    request->committed = record->state;
+    request->committed = move->to;
   if (move->moved != NULL)
     move->moved (error, move->user_data);
   g_free (move->request_id);
   g_free (move);
+}
+
+static void
+replace (char **member, const char *text)
+{
+  if (text == NULL)
+    return;
+  g_free (*member);
+  *member = g_strdup (text);
+}
+
+/* What is announced when it is committed. */
+static void
+keep_outcome (TlCapabilityRecord *record, const TlRequestOutcome *outcome)
+{
+  replace (&record->output, outcome->output);
+  replace (&record->error, outcome->error);
+  replace (&record->error_reason, outcome->error_reason);
+  record->completed_at = record->updated_at;
 }
 
 static void
@@ -266,6 +288,7 @@ persist (TlDispatcher *self, TlOpenRequest *request, TlRequestState to, const Tl
 
   move->dispatcher = self;
   move->request_id = g_strdup (record->request_id);
+  move->to = to;
   move->is_final = tl_request_state_is_final (to);
   move->cancel_device = to == TL_REQUEST_TIMED_OUT && outcome->cancel_device;
   move->moved = moved;
@@ -351,6 +374,7 @@ tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState t
   request->ending = tl_request_state_is_final (to);
   if (request->ending)
     {
+      keep_outcome (record, outcome != NULL ? outcome : &nothing);
       persist (self, request, to, outcome != NULL ? outcome : &nothing, moved, user_data);
       return TRUE;
     }

@@ -55,9 +55,20 @@ void tl_dispatcher_event_sent (TlDispatcher *dispatcher, const char *device_id, 
 /* The device is about to acknowledge up to seq: called before the store drops those events. */
 void tl_dispatcher_acknowledging (TlDispatcher *dispatcher, const char *device_id, guint64 seq);
 void tl_dispatcher_node_event (TlDispatcher *dispatcher, const char *device_id, const char *type, const char *data);
-/* SubmitCapabilityResult; answers the call after the commit. device_id: the certificate's. */
-void tl_dispatcher_result (TlDispatcher *dispatcher, TlRpcCall *call, const char *device_id,
-                           const Twinlatch__V1__SubmitCapabilityResultRequest *request);
+/* How a result was taken, once its end is committed. error: it was not, and what to say. */
+typedef enum
+{
+  TL_RESULT_TAKEN,
+  TL_RESULT_DUPLICATE, /* known already; nothing changed */
+  TL_RESULT_UNKNOWN,   /* no such request; dropped */
+} TlResultVerdict;
+
+typedef void (*TlResultAnswer) (TlResultVerdict verdict, const GError *error, gpointer user_data);
+
+/* A result from a device (the certificate's id); the answer may come at once. result: borrowed until this returns. */
+void tl_dispatcher_result (TlDispatcher *dispatcher, const char *device_id,
+                           const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlResultAnswer answer,
+                           gpointer user_data);
 /* The store failed these with their device (revocation). */
 void tl_dispatcher_requests_failed (TlDispatcher *dispatcher, GPtrArray *records);
 

@@ -29,6 +29,7 @@ node_free (gpointer data)
   TlNode *node = data;
 
   g_clear_pointer (&node->stream, tl_event_stream_close);
+  g_clear_pointer (&node->outbox, tl_node_outbox_free);
   g_clear_pointer (&node->call, tl_rpc_call_unref);
   if (node->registration != NULL)
     twinlatch__v1__register_node_request__free_unpacked (node->registration, NULL);
@@ -339,21 +340,16 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
 static gboolean
 send_response (TlNode *node, Twinlatch__V1__StreamEventsResponse *response)
 {
-  return node->call != NULL && tl_rpc_call_send (node->call, &response->base);
+  return node->outbox != NULL && tl_node_outbox_send (node->outbox, response);
 }
 
 static gboolean
 sink_event (gpointer sink, const TlEventRecord *record)
 {
   TlNode *node = sink;
-  Twinlatch__V1__StreamEventsResponse response = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
-  Twinlatch__V1__Event event;
 
-  tl_wire_event (&event, record);
-  response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_EVENT;
-  response.event = &event;
   node->latest_seq = MAX (node->latest_seq, record->seq);
-  return send_response (node, &response);
+  return node->outbox != NULL && tl_node_outbox_event (node->outbox, record);
 }
 
 static gboolean
@@ -396,6 +392,7 @@ sink_ready (gpointer sink, guint64 latest_seq)
 
   node->latest_seq = MAX (node->latest_seq, latest_seq);
   ready.latest_seq = latest_seq;
+  ready.takes_results = TRUE;
   response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_READY;
   response.ready = &ready;
   return send_response (node, &response);
@@ -405,7 +402,7 @@ static gsize
 sink_queued (gpointer sink)
 {
   TlNode *node = sink;
-  return node->call != NULL ? tl_rpc_call_queued_bytes (node->call) : 0;
+  return node->outbox != NULL ? tl_node_outbox_queued_bytes (node->outbox) : 0;
 }
 
 static void
@@ -445,7 +442,7 @@ static const TlEventSink grpc_sink = {
 };
 
 void
-tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call)
+tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call, gboolean takes_events)
 {
   if (node->call != NULL)
     {
@@ -454,6 +451,7 @@ tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call)
       sink_close (node, error);
     }
   node->call = tl_rpc_call_ref (call);
+  node->outbox = tl_node_outbox_new (call, takes_events);
   node->stream = tl_event_stream_new (self->gateway->store, node->device_id, &grpc_sink, node);
   node->connected_at = node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
   g_free (node->address);
@@ -470,6 +468,7 @@ tl_node_registry_detach (TlNodeRegistry *self, TlNode *node)
   if (node->stream == NULL)
     return;
   g_clear_pointer (&node->stream, tl_event_stream_close);
+  g_clear_pointer (&node->outbox, tl_node_outbox_free);
   g_clear_pointer (&node->call, tl_rpc_call_unref);
   node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
   self->connected--;

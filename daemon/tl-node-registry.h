@@ -3,6 +3,7 @@
 
 #include "daemon/tl-event-stream.h"
 #include "daemon/tl-gateway.h"
+#include "daemon/tl-node-outbox.h"
 #include "twinlatch/v1/admin.pb-c.h"
 #include "twinlatch/v1/node.pb-c.h"
 
@@ -25,6 +26,7 @@ typedef struct
   Twinlatch__V1__RegisterNodeRequest *registration; /* NULL: never registered */
   TlEventStream *stream;                            /* NULL: not connected */
   TlRpcCall *call;                                  /* of the stream */
+  TlNodeOutbox *outbox;                             /* the same */
   char *address;
   gint64 registered_at, connected_at, last_seen_at;
   guint64 latest_seq, acknowledged_seq;
@@ -65,7 +67,7 @@ GError *tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRe
 TlNode *tl_node_registry_registered (TlNodeRegistry *registry, const char *device_id,
                                      const Twinlatch__V1__RegisterNodeRequest *request, const char *address);
 /* A stream opened; the one before it ends (the newest wins). */
-void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlRpcCall *call);
+void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlRpcCall *call, gboolean takes_events);
 void tl_node_registry_detach (TlNodeRegistry *registry, TlNode *node);
 /* The gateway stops: every stream ends, so that nodes try again instead of waiting for our grace. */
 void tl_node_registry_close_all (TlNodeRegistry *registry);

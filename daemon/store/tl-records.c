@@ -200,6 +200,17 @@ tl_device_record_copy (const TlDeviceRecord *record)
   return copy;
 }
 
+TlEventRecord *
+tl_event_record_copy (const TlEventRecord *record)
+{
+  TlEventRecord *copy = g_memdup2 (record, sizeof *record);
+
+  copy->id = g_strdup (record->id);
+  copy->type = g_strdup (record->type);
+  copy->data = g_strdup (record->data);
+  return copy;
+}
+
 TlCapabilityRecord *
 tl_capability_record_copy (const TlCapabilityRecord *record)
 {

@@ -168,6 +168,7 @@ TlCodeRecord *tl_code_record_copy (const TlCodeRecord *record);
 TlPairingRecord *tl_pairing_record_copy (const TlPairingRecord *record);
 TlCertificateRecord *tl_certificate_record_copy (const TlCertificateRecord *record);
 TlDeviceRecord *tl_device_record_copy (const TlDeviceRecord *record);
+TlEventRecord *tl_event_record_copy (const TlEventRecord *record);
 TlCapabilityRecord *tl_capability_record_copy (const TlCapabilityRecord *record);
 
 const char *tl_code_state_to_string (TlCodeState state);

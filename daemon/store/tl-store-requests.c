@@ -70,44 +70,54 @@ load_request (TlDatabase *db, const char *request_id, GError **error)
 
 /* ---- journal ---- */
 
+/* Written by hand: ids, names of capabilities and hex need no escaping, and two rows a request are many. */
 static gboolean
 journal_created (TlDatabase *db, const TlCapabilityRecord *request, gint64 now, GError **error)
 {
-  tl_json_auto detail = json_pack ("{s:s, s:s}", "device_id", request->device_id, "capability", request->capability);
-  g_autofree char *text = detail != NULL ? tl_json_to_string (detail) : NULL;
+  char detail[256];
 
-  return tl_store_journal_append (db, now, TL_JOURNAL_REQUEST_CREATED, request->requested_by, request->request_id, text,
-                                  error);
+  g_snprintf (detail, sizeof detail, "{\"device_id\":\"%s\",\"capability\":\"%s\"}", request->device_id,
+              request->capability);
+  return tl_store_journal_append (db, now, TL_JOURNAL_REQUEST_CREATED, request->requested_by, request->request_id,
+                                  detail, error);
 }
+
+/* How a request ended. Hashes of 32 bytes; receipt NULL: the device had no part in it. */
+typedef struct
+{
+  const char *request_id;
+  TlRequestState state;
+  const char *reason; /* the device's word */
+  const char *actor;
+  const guint8 *receipt_hash, *output_hash;
+} End;
 
 static void
-set_hash (json_t *detail, const char *member, const guint8 hash[TL_SHA256_LENGTH])
+append_hash (GString *detail, const char *member, const guint8 *hash)
 {
-  g_autofree char *hex = tl_hex_encode (hash, TL_SHA256_LENGTH);
+  g_autofree char *hex = hash != NULL ? tl_hex_encode (hash, TL_SHA256_LENGTH) : NULL;
 
-  json_object_set_new (detail, member, json_string (hex));
+  if (hash != NULL)
+    g_string_append_printf (detail, ",\"%s\":\"%s\"", member, hex);
 }
 
-/* receipt_hash NULL: the device had no part in it. */
 static gboolean
-journal_ended (TlDatabase *db, const TlCapabilityRecord *request, const char *actor, const guint8 *receipt_hash,
-               gint64 now, GError **error)
+journal_ended (TlDatabase *db, const End *end, gint64 now, GError **error)
 {
-  tl_json_auto detail = json_pack ("{s:s}", "state", tl_request_state_to_string (request->state));
-  g_autofree char *text = NULL;
-  guint8 output_hash[TL_SHA256_LENGTH];
+  g_autoptr (GString) detail = g_string_sized_new (256);
 
-  if (request->error_reason != NULL && *request->error_reason != '\0')
-    json_object_set_new (detail, "reason", json_string (request->error_reason));
-  if (receipt_hash != NULL)
-    set_hash (detail, "receipt", receipt_hash);
-  if (request->output != NULL)
+  g_string_append_printf (detail, "{\"state\":\"%s\"", tl_request_state_to_string (end->state));
+  if (end->reason != NULL && end->reason[0] != '\0')
     {
-      tl_sha256 (request->output, strlen (request->output), output_hash);
-      set_hash (detail, "output", output_hash);
+      tl_json_auto reason = json_string (end->reason);
+      g_autofree char *text = reason != NULL ? tl_json_to_string (reason) : g_strdup ("null");
+
+      g_string_append_printf (detail, ",\"reason\":%s", text);
     }
-  text = tl_json_to_string (detail);
-  return tl_store_journal_append (db, now, TL_JOURNAL_REQUEST_ENDED, actor, request->request_id, text, error);
+  append_hash (detail, "receipt", end->receipt_hash);
+  append_hash (detail, "output", end->output_hash);
+  g_string_append_c (detail, '}');
+  return tl_store_journal_append (db, now, TL_JOURNAL_REQUEST_ENDED, end->actor, end->request_id, detail->str, error);
 }
 
 /* ---- adding ---- */
@@ -202,59 +212,52 @@ explain_move (const TlRequestMove *move, TlDatabase *db, GError **error)
 }
 
 /* A final state is final even for a caller that names it in `from`. */
-static TlCapabilityRecord *
+static gboolean
 update_request (const TlRequestMove *move, TlDatabase *db, GError **error)
 {
-  tl_query_auto query
-      = tl_database_query (db, error,
-                           "UPDATE requests SET state = ?1, updated_at = ?2,"
-                           " dispatched_at = max (dispatched_at, ?3),"
-                           " completed_at = CASE WHEN ?4 THEN ?2 ELSE completed_at END,"
-                           " output = coalesce (?5, output), error = coalesce (?6, error),"
-                           " error_reason = coalesce (?7, error_reason), receipt = coalesce (?8, receipt)"
-                           " WHERE request_id = ?9 AND state < " SQL_REQUEST_FIRST_FINAL
-                           " AND (?10 >> state & 1) <> 0 AND (?11 IS NULL OR device_id = ?11)"
-                           " RETURNING " REQUEST_COLUMNS,
-                           tl_int (move->to), tl_int (move->now), tl_int (move->dispatched_at),
-                           tl_int (tl_request_state_is_final (move->to)), tl_text (move->output), tl_text (move->error),
-                           tl_text (move->error_reason), tl_bytes (move->receipt), tl_text (move->request_id),
-                           tl_int (move->from), tl_text (move->device_id));
-  TlCapabilityRecord *request;
-  gboolean row;
+  guint changes = 0;
 
-  if (query == NULL || !tl_database_next (db, query, &row, error))
-    return NULL;
-  if (!row)
-    {
-      explain_move (move, db, error);
-      return NULL;
-    }
-  request = read_request (query);
-  if (tl_database_next (db, query, &row, error)) /* to its end, or nothing is written */
-    return request;
-  tl_capability_record_free (request);
-  return NULL;
+  if (!tl_database_run (db, &changes, error,
+                        "UPDATE requests SET state = ?1, updated_at = ?2, dispatched_at = max (dispatched_at, ?3),"
+                        " completed_at = CASE WHEN ?4 THEN ?2 ELSE completed_at END,"
+                        " output = coalesce (?5, output), error = coalesce (?6, error),"
+                        " error_reason = coalesce (?7, error_reason), receipt = coalesce (?8, receipt)"
+                        " WHERE request_id = ?9 AND state < " SQL_REQUEST_FIRST_FINAL
+                        " AND (?10 >> state & 1) <> 0 AND (?11 IS NULL OR device_id = ?11)",
+                        tl_int (move->to), tl_int (move->now), tl_int (move->dispatched_at),
+                        tl_int (tl_request_state_is_final (move->to)), tl_text (move->output), tl_text (move->error),
+                        tl_text (move->error_reason), tl_bytes (move->receipt), tl_text (move->request_id),
+                        tl_int (move->from), tl_text (move->device_id)))
+    return FALSE;
+  if (changes > 0)
+    return TRUE;
+  explain_move (move, db, error);
+  return FALSE;
 }
 
 static gboolean
 run_move_request (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlRequestMove *move = operation->record;
-  g_autoptr (TlCapabilityRecord) request = update_request (move, db, error);
+  End end = { move->request_id, move->to, move->error_reason, move->actor, move->receipt_hash, NULL };
+  guint8 output_hash[TL_SHA256_LENGTH];
 
-  if (request == NULL
-      || (tl_request_state_is_final (move->to)
-          && !journal_ended (db, request, move->actor, move->receipt_hash, move->now, error)))
+  if (!update_request (move, db, error))
     return FALSE;
-  operation->result = g_steal_pointer (&request);
-  return TRUE;
+  if (!tl_request_state_is_final (move->to))
+    return TRUE;
+  if (move->output != NULL)
+    {
+      tl_sha256 (move->output, strlen (move->output), output_hash);
+      end.output_hash = output_hash;
+    }
+  return journal_ended (db, &end, move->now, error);
 }
 
 void
 tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data)
 {
-  TlStoreOperation *operation
-      = tl_store_operation_new (run_move_request, TL_STORE_WRITE, (GDestroyNotify)tl_capability_record_free);
+  TlStoreOperation *operation = tl_store_operation_new (run_move_request, TL_STORE_WRITE, NULL);
 
   operation->record = move_copy (move);
   operation->free_record = move_free;
@@ -274,8 +277,13 @@ tl_store_fail_requests (TlDatabase *db, const char *device_id, const char *failu
   g_autoptr (GPtrArray) requests = read_requests (db, query, error);
 
   for (guint i = 0; requests != NULL && i < requests->len; i++)
-    if (!journal_ended (db, requests->pdata[i], NULL, NULL, now, error))
-      return NULL;
+    {
+      const TlCapabilityRecord *request = requests->pdata[i];
+      const End end = { request->request_id, request->state, reason, NULL, NULL, NULL };
+
+      if (!journal_ended (db, &end, now, error))
+        return NULL;
+    }
   return g_steal_pointer (&requests);
 }
 

@@ -287,7 +287,7 @@ typedef struct
   gint64 now;
 } TlRequestMove;
 
-/* NOT_FOUND, and as said above. A final state writes its row into the journal. result: TlCapabilityRecord */
+/* NOT_FOUND, and as said above. A final state writes its row into the journal. result: none */
 void tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data);
 /* result: TlCapabilityRecord */
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
