@@ -6,6 +6,7 @@
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "daemon/tl-dispatcher-private.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
 
@@ -15,16 +16,19 @@
 /* A result on its way: the device waits for the commit. */
 typedef struct
 {
+  TlGateway *gateway;
   TlResultAnswer answer;
   gpointer user_data;
   char *device_id, *request_id;
 } Result;
 
 static Result *
-result_new (TlResultAnswer answer, gpointer user_data, const char *device_id, const char *request_id)
+result_new (TlGateway *gateway, TlResultAnswer answer, gpointer user_data, const char *device_id,
+            const char *request_id)
 {
   Result *self = g_new0 (Result, 1);
 
+  self->gateway = gateway;
   self->answer = answer;
   self->user_data = user_data;
   self->device_id = g_strdup (device_id);
@@ -147,6 +151,8 @@ check_and_take (TlDispatcher *self, TlOpenRequest *request, const TlNode *node,
     }
   tl_log (TL_LOG_WARNING, "a result was refused", "device_id", result->device_id, "request_id", result->request_id,
           "error", error->message, NULL);
+  tl_journal_service_noted (self->gateway->journal, TL_JOURNAL_RESULT_REFUSED, result->device_id, result->request_id,
+                            tl_error_to_reason (error));
   result_end (result, TL_RESULT_TAKEN, error);
 }
 
@@ -165,6 +171,8 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
       refused = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
       tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
               "request_id", self->request_id, NULL);
+      tl_journal_service_noted (self->gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->device_id, self->request_id,
+                                tl_error_to_reason (refused));
       result_end (self, TL_RESULT_TAKEN, refused);
     }
   else if (!tl_request_state_is_final (request->state))
@@ -177,6 +185,8 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
     {
       tl_log (TL_LOG_INFO, "a late or repeated result was dropped", "device_id", self->device_id, "request_id",
               self->request_id, NULL);
+      tl_journal_service_noted (self->gateway->journal, TL_JOURNAL_RESULT_LATE, self->device_id, self->request_id,
+                                tl_request_state_to_string (request->state));
       result_end (self, TL_RESULT_DUPLICATE, NULL);
     }
 }
@@ -196,7 +206,7 @@ tl_dispatcher_result (TlDispatcher *self, const char *device_id,
       answer (TL_RESULT_TAKEN, error, user_data);
       return;
     }
-  result = result_new (answer, user_data, device_id, message->request_id);
+  result = result_new (self->gateway, answer, user_data, device_id, message->request_id);
   if (request != NULL && node != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
     check_and_take (self, request, node, message, result);
   else
