@@ -45,6 +45,25 @@ hash_input (sqlite3_stmt *query, const Twinlatch__V1__Receipt *message, guint8 d
     memset (digest, 0, TL_SHA256_LENGTH);
 }
 
+/* By a signature of its own, by the result's that covers it, or by both: none of those that are there may be bad. */
+static gboolean
+is_proven (const Twinlatch__V1__Receipt *message, const TlReceipt *receipt, const TlReceiptSubject *subject,
+           const guint8 *identity)
+{
+  TlResultSubject result = { .request_id = subject->request_id };
+
+  if (receipt->is_signed && !tl_receipt_verify (receipt, subject, identity))
+    return FALSE;
+  if (message->result_signature.len == 0)
+    return receipt->is_signed;
+  if (message->result_signature.len != TL_SIGNATURE_LENGTH || message->output_sha256.len != TL_SHA256_LENGTH)
+    return FALSE;
+  tl_receipt_hash (receipt, subject, result.receipt_hash);
+  memcpy (result.output_sha256, message->output_sha256.data, TL_SHA256_LENGTH);
+  return tl_result_verify (&result, message->result_proof.data, message->result_proof.len, identity,
+                           message->result_signature.data, NULL);
+}
+
 static gboolean
 verify_receipt (sqlite3_stmt *query, const guint8 *identity)
 {
@@ -58,7 +77,7 @@ verify_receipt (sqlite3_stmt *query, const guint8 *identity)
   g_autoptr (TlReceipt) receipt = NULL;
   gboolean good = FALSE;
 
-  if (message != NULL && message->signature.len == TL_SIGNATURE_LENGTH)
+  if (message != NULL && (message->signature.len == TL_SIGNATURE_LENGTH || message->signature.len == 0))
     {
       receipt = g_new0 (TlReceipt, 1);
       receipt->allowed = g_str_equal (message->decision, "allowed");
@@ -67,8 +86,10 @@ verify_receipt (sqlite3_stmt *query, const guint8 *identity)
       receipt->requested_by = g_strdup (text (query, COLUMN_REQUESTED_BY));
       receipt->expires_at_ms = sqlite3_column_int64 (query, COLUMN_EXPIRES);
       hash_input (query, message, receipt->input_sha256);
-      memcpy (receipt->signature, message->signature.data, sizeof receipt->signature);
-      good = tl_receipt_verify (receipt, &subject, identity);
+      receipt->is_signed = message->signature.len != 0;
+      if (receipt->is_signed)
+        memcpy (receipt->signature, message->signature.data, sizeof receipt->signature);
+      good = is_proven (message, receipt, &subject, identity);
     }
   if (message != NULL)
     twinlatch__v1__receipt__free_unpacked (message, NULL);
