@@ -45,6 +45,9 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.pin_failures_last_hour = pin_failures;
   answer.state_dir = gateway->state_dir;
   answer.pid = (guint32)getpid ();
+  answer.server_leaf_renews_at_unix_ms = tl_gateway_identity_leaf_renews_at (gateway->identity);
+  answer.device_certificate_lifetime_ms = gateway->config->device_lifetime_ms;
+  answer.renewal_grace_ms = gateway->config->renewal_grace_ms;
   tl_rpc_call_reply (status->wait->call, &answer.base);
 }
 

@@ -24,6 +24,7 @@ typedef struct
   const char *gateway_version;
   const char *const *addresses; /* NULL-terminated */
   guint64 latest_seq;
+  gint64 server_time_ms;
 } TlLinkRegistration;
 
 typedef struct

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "daemon/store/tl-journal.h"
+
 /* Who is let in: pairing again and bans (PROTOCOL 3.5), certificates, revocation (4.4). */
 
 /* ---- PROTOCOL 3.5 and bans ---- */
@@ -190,15 +192,28 @@ tl_store_revoke_certificates (TlDatabase *db, const char *device_id, const char 
   return NULL;
 }
 
+static void
+certificate_use_free (TlCertificateUse *use)
+{
+  if (use == NULL)
+    return;
+
+  g_clear_pointer (&use->ended, g_ptr_array_unref);
+  g_free (use);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlCertificateUse, certificate_use_free)
+
 static gboolean
 run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree char *device_id = NULL;
   g_autofree char *request_id = NULL;
+  g_autoptr (TlCertificateUse) use = g_new0 (TlCertificateUse, 1);
 
   {
     tl_query_auto query = tl_database_query (db, error,
-                                             "UPDATE certificates SET used = 1 WHERE fingerprint = ?"
+                                             "UPDATE certificates SET used = 1, der = NULL WHERE fingerprint = ?"
                                              " AND NOT used AND NOT revoked RETURNING device_id, request_id",
                                              tl_text (operation->id));
     gboolean row;
@@ -213,16 +228,22 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
   }
   if (device_id == NULL)
     {
-      operation->result = g_ptr_array_new_with_free_func (g_free);
+      use->ended = g_ptr_array_new_with_free_func (g_free);
+      operation->result = g_steal_pointer (&use);
       return TRUE;
     }
 
+  use->renewal = request_id == NULL;
   if (!tl_database_run (db, NULL, error, "UPDATE pairings SET sealed_keys = NULL WHERE request_id = ?",
                         tl_text (request_id)))
     return FALSE;
   db->erase_pending = TRUE;
-  operation->result = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
-  return operation->result != NULL;
+  use->ended = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
+  if (use->ended == NULL
+      || !tl_store_journal_append (db, operation->now, TL_JOURNAL_CERT_USED, NULL, device_id, NULL, error))
+    return FALSE;
+  operation->result = g_steal_pointer (&use);
+  return TRUE;
 }
 
 void
@@ -230,7 +251,7 @@ tl_store_certificate_used (TlStore *store, const char *fingerprint, gint64 now, 
                            gpointer user_data)
 {
   TlStoreOperation *operation
-      = tl_store_operation_new (run_certificate_used, TL_STORE_WRITE_DURABLE, (GDestroyNotify)g_ptr_array_unref);
+      = tl_store_operation_new (run_certificate_used, TL_STORE_WRITE_DURABLE, (GDestroyNotify)certificate_use_free);
 
   operation->id = g_strdup (fingerprint);
   operation->now = now;

@@ -131,10 +131,15 @@ static const char version_2[] = "CREATE TABLE journal ("
                                 "  detail TEXT NOT NULL CHECK (length (CAST (detail AS BLOB)) <= 4096),"
                                 "  hash BLOB NOT NULL CHECK (length (hash) = 32)) STRICT;";
 
+/* Version 4: the certificate itself is kept until it is used, so that a renewal whose answer was lost can be answered
+ * again (PROTOCOL 4.3). */
+static const char version_4[] = "ALTER TABLE certificates ADD COLUMN der BLOB CHECK (length (der) <= 4096);";
+
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
   { 1, version_1 },
   { 2, version_2 },
+  { 4, version_4 },
   { 0, NULL },
 };
 

@@ -11,8 +11,7 @@ struct _TlDeviceIdentity
   char *device_id;
   TlSecret *seed; /* Ed25519 */
   guint8 public_key[32];
-  EVP_PKEY *tls_key;  /* fits the certificate, if there is one */
-  EVP_PKEY *next_key; /* renewal under way: asked for, no certificate yet */
+  EVP_PKEY *tls_key; /* fits the certificate, if there is one */
   X509 *certificate;
   TlTrustBundle *bundle;
 };
