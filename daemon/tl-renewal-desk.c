@@ -250,6 +250,7 @@ tl_renewal_desk_renew (TlRenewalDesk *desk, const TlRenewalAsk *ask, TlRenewalDo
   gint64 now_us = tl_clock_monotonic_us (desk->with.clock);
   g_autoptr (Renewal) renewal = g_new0 (Renewal, 1);
   g_autoptr (GError) error = NULL;
+  Renewal *waiting;
 
   tl_renewal_desk_reached (desk, TL_DESK_ASKED);
   renewal->desk = desk;
@@ -275,5 +276,6 @@ tl_renewal_desk_renew (TlRenewalDesk *desk, const TlRenewalAsk *ask, TlRenewalDo
       refuse (renewal, TL_ERROR_INVALID_ARGUMENT, error->message);
       return;
     }
-  tl_store_find_device (desk->with.store, renewal->device_id, on_device, g_steal_pointer (&renewal));
+  waiting = g_steal_pointer (&renewal);
+  tl_store_find_device (desk->with.store, waiting->device_id, on_device, waiting);
 }
