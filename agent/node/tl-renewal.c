@@ -288,15 +288,12 @@ tl_renewal_precedes_link (TlRenewal *renewal)
   return TRUE;
 }
 
-void
-tl_renewal_link_up (TlRenewal *renewal, gint64 server_time_ms)
+/* The new pair was used: it takes the old one's place on disk. */
+static void
+keep (TlRenewal *renewal)
 {
   g_autoptr (GError) error = NULL;
 
-  renewal->plan.refused = FALSE;
-  tl_renewal_plan_set_gateway_time (&renewal->plan, server_time_ms, now_ms (renewal));
-  if (renewal->step != TL_RENEWAL_LEAF_STORED)
-    return;
   enter_step (renewal, TL_RENEWAL_USED);
   if (!tl_node_state_store_identity (renewal->with.state, renewal->with.identity, &error))
     {
@@ -308,6 +305,16 @@ tl_renewal_link_up (TlRenewal *renewal, gint64 server_time_ms)
   enter_step (renewal, TL_RENEWAL_KEPT);
   drop_next (renewal);
   enter_step (renewal, TL_RENEWAL_IDLE);
+}
+
+void
+tl_renewal_link_up (TlRenewal *renewal, gint64 server_time_ms)
+{
+  renewal->plan.refused = FALSE;
+  tl_renewal_plan_set_gateway_time (&renewal->plan, server_time_ms, now_ms (renewal));
+  if (renewal->step == TL_RENEWAL_LEAF_STORED)
+    keep (renewal);
+  tl_renewal_check (renewal, TRUE); /* the gateway is there */
 }
 
 static gboolean
