@@ -20,7 +20,8 @@ tl_renewal_plan_set_certificate (TlRenewalPlan *plan, gint64 not_before_ms, gint
 void
 tl_renewal_plan_set_gateway_time (TlRenewalPlan *plan, gint64 gateway_ms, gint64 now_ms)
 {
-  plan->skew_ms = gateway_ms - now_ms;
+  if (gateway_ms > 0) /* else it did not say */
+    plan->skew_ms = gateway_ms - now_ms;
 }
 
 gboolean

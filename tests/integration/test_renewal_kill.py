@@ -69,6 +69,9 @@ class Killed(twinlatch.TestCase):
               and self.working() == [(self.on_disk(), True)] and self.on_disk() != before, "one working certificate on both sides")
         until(lambda: self.gw.admin.GetDevice(device=self.device_id).device.connected, "the node's connection")
         self.assertEqual(self.gw.execute(self.device_id, "echo", '{"x":1}')[-1].output, '{"x":1}')
+        # The identity would help in any case; what is on disk has to do without.
+        ways = self.gw.edit_database(("SELECT DISTINCT json_extract(detail, '$.how') FROM journal WHERE kind = 'certificate.renewed'",))
+        self.assertEqual(ways, [[("certificate",)]])
 
     def test_the_node_dies(self):
         for step in NODE_STEPS:
