@@ -103,6 +103,13 @@ class WhoMayRenew(twinlatch.TestCase):
             self.assertRaises(RpcError, self.info, refused)
         self.device.certificate_der = new
         self.assertEqual([r["how"] for r in journal(self.gw, "certificate.renewed", self.device.device_id)], ["certificate"])
+        if twinlatch.FULL:
+            began = time.monotonic()
+            with self.assertRaises(RpcError):
+                while time.monotonic() < began + 90:
+                    self.info(self.old)
+                    time.sleep(0.5)
+            self.assertAlmostEqual(time.monotonic() - began, 60, delta=5)
 
     def test_with_the_identity_alone(self):
         self.renewer.take(self.renewer.by_identity(self.stranger))

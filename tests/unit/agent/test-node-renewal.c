@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/node/tl-node-runtime-private.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/tl-error.h"
@@ -109,8 +110,8 @@ static const TlRpcMethod renewal_methods[] = {
 
 /* ---- a capability that takes its time ---- */
 
-static GMutex slow_lock;
-static GCond slow_wake;
+static pthread_mutex_t slow_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t slow_wake = PTHREAD_COND_INITIALIZER;
 static gboolean slow_released;
 static int slow_running;
 
@@ -119,10 +120,10 @@ slow (TlCapabilityCall *call, const json_t *input, gpointer data, GError **error
 {
   (void)call, (void)input, (void)data, (void)error;
   g_atomic_int_set (&slow_running, 1);
-  g_mutex_lock (&slow_lock);
+  pthread_mutex_lock (&slow_lock);
   while (!slow_released)
-    g_cond_wait (&slow_wake, &slow_lock);
-  g_mutex_unlock (&slow_lock);
+    pthread_cond_wait (&slow_wake, &slow_lock);
+  pthread_mutex_unlock (&slow_lock);
   return json_string ("done");
 }
 
@@ -132,10 +133,10 @@ static const TlCapability slow_capability
 static void
 release_slow (void)
 {
-  g_mutex_lock (&slow_lock);
+  pthread_mutex_lock (&slow_lock);
   slow_released = TRUE;
-  g_cond_signal (&slow_wake);
-  g_mutex_unlock (&slow_lock);
+  pthread_cond_signal (&slow_wake);
+  pthread_mutex_unlock (&slow_lock);
 }
 
 /* ---- the node ---- */
