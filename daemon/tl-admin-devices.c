@@ -4,6 +4,7 @@
 #include "base/tl-error.h"
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-operator-policy.h"
 #include "daemon/tl-wire.h"
 
 /* Presence is the registry's. */
@@ -117,7 +118,7 @@ on_revoked (const TlGatewayRevocation *revocation, const GError *error, gpointer
 
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
+      tl_admin_fail (wait->gateway, wait->call, wait->subject, error);
       return;
     }
   fill_device (wait->gateway, &device, revocation->device);
@@ -132,15 +133,34 @@ on_revoked (const TlGatewayRevocation *revocation, const GError *error, gpointer
   tl_wire_device_clear (&device);
 }
 
+/* The store would take a device that revokes itself for one that gives itself up (NodeService.Unpair). */
+static gboolean
+check_not_own (TlRpcCall *call, const TlDeviceRecord *record, GError **error)
+{
+  const TlRpcPeer *peer = tl_rpc_call_peer (call);
+  TlOperatorCaller caller = { .local = peer->kind == TL_RPC_PEER_LOCAL, .is_active_operator = TRUE };
+  TlOperatorTarget target = { .role = record->role };
+
+  target.is_own = !caller.local && g_str_equal (peer->admission.device_id, record->device_id);
+  return !target.is_own || tl_operator_policy_check (&caller, TL_OPERATOR_REVOKE, &target, error);
+}
+
 static void
 on_device_to_revoke (const GError *error, gpointer result, gpointer user_data)
 {
   TlAdminWait *wait = user_data;
   const TlDeviceRecord *record = result;
+  g_autoptr (GError) denied = NULL;
 
+  if (error == NULL)
+    {
+      wait->subject = g_strdup (record->device_id);
+      if (!check_not_own (wait->call, record, &denied))
+        error = denied;
+    }
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
+      tl_admin_fail (wait->gateway, wait->call, wait->subject, error);
       tl_admin_wait_free (wait);
       return;
     }

@@ -34,13 +34,20 @@ typedef struct
 {
   TlGateway *gateway;
   TlRpcCall *call;
-  guint limit; /* page size, lists */
-  char *text;  /* what the handler needs again: a reason */
+  guint limit;   /* page size, lists */
+  char *text;    /* what the handler needs again: a reason */
+  char *subject; /* id of what it is about, once known */
 } TlAdminWait;
 
 TlAdminWait *tl_admin_wait_new (TlGateway *gateway, TlRpcCall *call);
 void tl_admin_wait_free (TlAdminWait *wait);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlAdminWait, tl_admin_wait_free)
+
+/* Ends the call with an error; a denial (NOT_OPERATOR, LOCAL_ONLY) goes into the journal. subject: id of what it was
+ * about, or NULL. */
+void tl_admin_fail (TlGateway *gateway, TlRpcCall *call, const char *subject, const GError *error);
+/* The call came over the network: an admitted operator's device. */
+gboolean tl_admin_is_remote (TlRpcCall *call);
 
 /* Page size asked for, bounded; *token "" when absent. */
 guint tl_admin_page (const Twinlatch__V1__Page *page, const char **token);

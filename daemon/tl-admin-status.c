@@ -4,6 +4,7 @@
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
 
@@ -19,7 +20,9 @@ reply (StatusWait *status, guint32 pin_failures)
   TlGateway *gateway = status->wait->gateway;
   Twinlatch__V1__GetStatusResponse answer = TWINLATCH__V1__GET_STATUS_RESPONSE__INIT;
   TlCertificateAuthority *ca = tl_gateway_identity_ca (gateway->identity);
+  TlRuntimeSnapshotStatus snapshot;
 
+  tl_runtime_snapshot_get_status (gateway->snapshot, &snapshot);
   answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
   answer.version = (char *)TL_VERSION;
@@ -43,12 +46,30 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.secrets_encrypted = tl_secret_store_is_encrypted (gateway->secrets);
   answer.pin_exchanges_slowed = pin_failures >= TL_STORE_PIN_FAILURES_MAX;
   answer.pin_failures_last_hour = pin_failures;
-  answer.state_dir = gateway->state_dir;
-  answer.pid = (guint32)getpid ();
   answer.server_leaf_renews_at_unix_ms = tl_gateway_identity_leaf_renews_at (gateway->identity);
   answer.device_certificate_lifetime_ms = gateway->config->device_lifetime_ms;
   answer.renewal_grace_ms = gateway->config->renewal_grace_ms;
+  if (!tl_admin_is_remote (status->wait->call)) /* what the machine looks like inside is not for the network */
+    {
+      answer.state_dir = gateway->state_dir;
+      answer.pid = (guint32)getpid ();
+      answer.snapshot_error = tl_wire_string (snapshot.error);
+    }
+  answer.journal_rows = status->store.journal_rows;
+  answer.journal_oldest_unix_ms = status->store.journal_oldest;
+  answer.journal_head_seq = status->store.journal_head.seq;
+  answer.journal_head_hash = tl_wire_bytes (status->store.journal_head.hash, TL_JOURNAL_HASH_LENGTH);
+  answer.journal_retention_ms = gateway->config->journal_retention_ms;
+  answer.journal_rows_max = gateway->config->journal_rows;
+  answer.wal_bytes = status->store.wal_bytes;
+  answer.requests_kept = (guint64)status->store.requests_kept;
+  answer.events_kept = (guint64)status->store.events_kept;
+  answer.certificates_kept = (guint64)status->store.certificates_kept;
+  answer.nodes_not_paired = status->store.known_nodes;
+  answer.snapshot_bytes = snapshot.bytes;
+  answer.snapshot_written_unix_ms = snapshot.written_at;
   tl_rpc_call_reply (status->wait->call, &answer.base);
+  g_free (snapshot.error);
 }
 
 static void

@@ -31,6 +31,10 @@ static const TlConfigKey table[] = {
     NULL, "validity of device certificates, 1h..90d" },
   { "gateway", "renewal-grace", TL_CONFIG_DURATION, "30d", MIN_GRACE_MS, MAX_GRACE_MS, NULL,
     "how long after its certificate's end a device may still renew it" },
+  { "gateway", "journal-retention", TL_CONFIG_DURATION, "400d", 86400000, G_GINT64_CONSTANT (3650) * 86400000, NULL,
+    "how long rows of the journal are kept" },
+  { "gateway", "journal-rows", TL_CONFIG_INTEGER, "5000000", 10000, 1000000000, NULL,
+    "how many rows of the journal are kept at most" },
   { "limits", "strangers", TL_CONFIG_INTEGER, "256", 1, 100000, NULL, "connections without certificate" },
   { "limits", "strangers-per-source", TL_CONFIG_INTEGER, "8", 1, 100000, NULL, "the same, per address" },
   { "limits", "stranger-lifetime", TL_CONFIG_DURATION, "15m", 1000, 86400000, NULL,
@@ -174,6 +178,8 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
   self->admin_group = admin_group (self->config, user);
   self->device_lifetime_ms = tl_config_get_integer (self->config, "gateway", "device-certificate-lifetime");
   self->renewal_grace_ms = tl_config_get_integer (self->config, "gateway", "renewal-grace");
+  self->journal_retention_ms = tl_config_get_integer (self->config, "gateway", "journal-retention");
+  self->journal_rows = (guint64)tl_config_get_integer (self->config, "gateway", "journal-rows");
   tl_log_level_parse (tl_config_get_string (self->config, "gateway", "log-level"), &self->log_level);
   load_limits (self->config, &self->limits);
   return g_steal_pointer (&self);

@@ -7,12 +7,15 @@
 #include "base/tl-file.h"
 #include "base/tl-log.h"
 #include "crypto/tl-hash.h"
+#include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-admin-service.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
 #include "daemon/tl-renewal-service.h"
+#include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "identity/tl-state-lock.h"
 #include "pairing/tl-pairing-link.h"
@@ -36,7 +39,8 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
   if (!tl_dir_ensure (options->state_dir, 0700, error))
     return FALSE;
   self->store = tl_store_open (options->state_dir, NULL, error);
-  if (self->store == NULL)
+  if (self->store == NULL
+      || !tl_runtime_import (self->store, options->state_dir, self->started_ms, self->random, error))
     return FALSE;
   self->secrets = tl_secret_store_new_file (secrets_dir, options->secrets_key, error);
   if (self->secrets == NULL)
@@ -69,6 +73,26 @@ load_admissions (TlGateway *self, GError **error)
   return TRUE;
 }
 
+/* gRPC takes 0.0.0.0 and [::] alike for "every address of both families": the second wildcard of a port is served by
+ * the first, and binding it would fail. */
+static gboolean
+is_covered (char *const *listen, guint index)
+{
+  const char *colon = strrchr (listen[index], ':');
+  static const char *const wildcards[] = { "0.0.0.0:", "[::]:" };
+  gboolean wildcard = FALSE, before = FALSE;
+
+  if (g_str_equal (colon, ":0")) /* each a port of its own */
+    return FALSE;
+  for (guint w = 0; w < G_N_ELEMENTS (wildcards); w++)
+    {
+      wildcard |= g_str_has_prefix (listen[index], wildcards[w]);
+      for (guint i = 0; i < index; i++)
+        before |= g_str_has_prefix (listen[i], wildcards[w]) && g_str_equal (strrchr (listen[i], ':'), colon);
+    }
+  return wildcard && before;
+}
+
 static gboolean
 listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
 {
@@ -79,11 +103,13 @@ listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
     {
       guint16 port = 0;
       const char *colon = strrchr (listen[i], ':');
-      if (!tl_rpc_server_listen_tls (self->server, listen[i], tl_gateway_identity_rpc (self->identity), &port, error))
+      if (is_covered (listen, i))
         {
-          g_prefix_error (error, "cannot listen on %s: ", listen[i]);
-          return FALSE;
+          g_ptr_array_add (bound, g_strdup (listen[i]));
+          continue;
         }
+      if (!tl_rpc_server_listen_tls (self->server, listen[i], tl_gateway_identity_rpc (self->identity), &port, error))
+        return FALSE;
       g_ptr_array_add (bound, g_strdup_printf ("%.*s:%u", (int)(colon - listen[i]), listen[i], port));
     }
   g_ptr_array_add (bound, NULL);
@@ -119,6 +145,12 @@ advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
 }
 
 static void
+on_denied (const TlRpcDenial *denial, gpointer user_data)
+{
+  tl_journal_service_rpc_denied (((TlGateway *)user_data)->journal, denial);
+}
+
+static void
 make_server (TlGateway *self, const TlDaemonConfig *config)
 {
   TlRpcServerOptions options = {
@@ -128,8 +160,11 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
     .max_strangers_per_source = config->limits.strangers_per_source,
     .stranger_lifetime_ms = config->limits.stranger_lifetime_ms,
     .handshake_timeout_ms = config->limits.handshake_timeout_ms,
+    .denied = on_denied,
+    .denied_data = self,
   };
 
+  self->journal = tl_journal_service_new (self);
   self->server = tl_rpc_server_new (self->loop, &options);
   self->health = tl_rpc_health_new ();
   self->pairing = tl_pairing_service_new (self);
@@ -154,6 +189,17 @@ on_probed (const GError *error, gpointer result, gpointer user_data)
   tl_rpc_health_set_serving (self->health, error == NULL);
 }
 
+static void
+keep_snapshot (TlGateway *self)
+{
+  guint64 generation = tl_store_generation (self->store);
+
+  if (generation == self->snapshot_generation)
+    return;
+  self->snapshot_generation = generation;
+  tl_runtime_snapshot_request (self->snapshot);
+}
+
 static gboolean
 on_tick (gpointer user_data)
 {
@@ -164,6 +210,8 @@ on_tick (gpointer user_data)
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
   end_superseded (self, tl_clock_monotonic_us (self->clock));
+  tl_journal_service_tick (self->journal, now);
+  keep_snapshot (self);
   if (!writable)
     tl_rpc_health_set_serving (self->health, FALSE);
   if (self->ticks++ % PROBE_TICKS == 0 || !writable)
@@ -197,14 +245,16 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
     }
   self->loop = tl_rpc_loop_new (NULL);
   make_server (self, options->config);
-  if (!listen_all (self, options, error) || !tl_node_registry_load (self->registry, error)
-      || !tl_dispatcher_load (self->dispatcher, error) || !tl_rpc_server_start (self->server, error))
+  if (!listen_all (self, options, error) || !tl_journal_service_started (self->journal, error)
+      || !tl_node_registry_load (self->registry, error) || !tl_dispatcher_load (self->dispatcher, error)
+      || !tl_rpc_server_start (self->server, error))
     {
       gateway_free (self);
       return NULL;
     }
   self->advertised = advertised_addresses (self, options->config);
   tl_rpc_health_set_serving (self->health, TRUE);
+  self->snapshot = tl_runtime_snapshot_new (self->state_dir, tl_gateway_identity_id (self->identity), self->clock);
   self->tick_source = g_timeout_add (TICK_MS, on_tick, self);
   return self;
 }
@@ -219,6 +269,8 @@ gateway_free (TlGateway *self)
    */
   if (self->store != NULL)
     {
+      if (self->journal != NULL)
+        tl_journal_service_close_all (self->journal);
       tl_store_close (self->store);
       self->store = NULL;
     }
@@ -229,6 +281,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->registry, tl_node_registry_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
   g_clear_pointer (&self->loop, tl_rpc_loop_unref);
+  g_clear_pointer (&self->journal, tl_journal_service_free);
   g_clear_pointer (&self->identity, tl_gateway_identity_free);
   g_clear_pointer (&self->secrets, tl_secret_store_unref);
   g_clear_pointer (&self->admitted, tl_admitted_set_unref);
@@ -258,10 +311,13 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   tl_node_registry_close_all (self->registry);
   tl_pairing_service_close_all (self->pairing);
   tl_dispatcher_close_all (self->dispatcher);
+  tl_journal_service_close_all (self->journal);
   tl_rpc_server_shutdown (self->server, grace_ms, on_server_down, &down);
   while (!down)
     g_main_context_iteration (NULL, TRUE);
   tl_pairing_service_wait_idle (self->pairing);
+  tl_store_flush (self->store);
+  g_clear_pointer (&self->snapshot, tl_runtime_snapshot_free);
   gateway_free (self);
 }
 

@@ -15,6 +15,8 @@ typedef struct _TlPairingService TlPairingService;
 typedef struct _TlNodeRegistry TlNodeRegistry;
 typedef struct _TlDispatcher TlDispatcher;
 typedef struct _TlRenewalService TlRenewalService;
+typedef struct _TlJournalService TlJournalService;
+typedef struct _TlRuntimeSnapshot TlRuntimeSnapshot;
 
 /*
  * TlGateway: what the services of one daemon share. Built by tl_gateway_open(), taken down by tl_gateway_close();
@@ -38,6 +40,9 @@ typedef struct
   TlNodeRegistry *registry;
   TlDispatcher *dispatcher;
   TlRenewalService *renewal;
+  TlJournalService *journal;
+  TlRuntimeSnapshot *snapshot;
+  guint64 snapshot_generation; /* of the store, when a snapshot was last asked for */
   char *state_dir;
   char **listeners;  /* "127.0.0.1:40123", as bound */
   char **advertised; /* host:port for links */

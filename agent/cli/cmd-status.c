@@ -46,7 +46,10 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
 
   tl_table_add_pair (table, _ ("Gateway"), status->gateway_name);
   tl_table_add_pair (table, _ ("Id"), status->gateway_id);
-  tl_table_take_pair (table, _ ("Version"), g_strdup_printf (_ ("%s, pid %u"), status->version, status->pid));
+  if (status->pid != 0)
+    tl_table_take_pair (table, _ ("Version"), g_strdup_printf (_ ("%s, pid %u"), status->version, status->pid));
+  else /* over the network */
+    tl_table_add_pair (table, _ ("Version"), status->version);
   tl_table_take_pair (table, _ ("Started"), tl_cli_time (cli, status->started_at_unix_ms));
   add_joined (table, _ ("Listens on"), status->listeners, status->n_listeners);
   add_joined (table, _ ("Advertises"), status->advertised, status->n_advertised);
@@ -56,10 +59,28 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   add_count (table, _ ("Live codes"), status->codes_live);
   add_count (table, _ ("Strangers connected"), status->strangers_connected);
   add_count (table, _ ("Open requests"), status->requests_open);
-  tl_table_add_pair (table, _ ("State"), status->state_dir);
+  if (status->state_dir[0] != '\0')
+    tl_table_add_pair (table, _ ("State"), status->state_dir);
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  tl_table_take_pair (table, _ ("Journal"),
+                      g_strdup_printf (_ ("%llu rows, head %llu"), (unsigned long long)status->journal_rows,
+                                       (unsigned long long)status->journal_head_seq));
+  tl_table_take_pair (table, _ ("Journal begins"), tl_cli_time (cli, status->journal_oldest_unix_ms));
+  tl_table_take_pair (table, _ ("Kept"),
+                      g_strdup_printf (_ ("%llu finished requests, %llu events, %llu certificates"),
+                                       (unsigned long long)status->requests_kept,
+                                       (unsigned long long)status->events_kept,
+                                       (unsigned long long)status->certificates_kept));
+  if (status->snapshot_error[0] != '\0')
+    tl_table_take_pair (table, _ ("Inventory file"), g_strdup_printf (_ ("NOT WRITTEN: %s"), status->snapshot_error));
+  else if (status->snapshot_written_unix_ms != 0)
+    tl_table_take_pair (table, _ ("Inventory file"), tl_cli_time (cli, status->snapshot_written_unix_ms));
+  if (status->nodes_not_paired > 0)
+    tl_table_take_pair (table, _ ("Known, not paired"),
+                        g_strdup_printf (_ ("%u nodes of an imported inventory; each has to pair"),
+                                         status->nodes_not_paired));
   tl_table_add_pair (table, _ ("Secrets"), status->secrets_encrypted ? _ ("encrypted") : _ ("plain files, mode 0600"));
   tl_table_take_pair (table, _ ("CA generation"), g_strdup_printf ("G%u", status->ca_generation));
   tl_table_take_pair (table, _ ("CA ends"), tl_cli_time (cli, status->ca_not_after_unix_ms));
@@ -92,6 +113,6 @@ run (TlCli *cli, TlArgs *args, GError **error)
 const TlVerb tl_verb_status = {
   .path = "status",
   .arguments = "",
-  .summary = N_ ("show how the gateway on this computer is"),
+  .summary = N_ ("show how the gateway is"),
   .run = run,
 };

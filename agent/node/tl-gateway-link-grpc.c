@@ -260,11 +260,14 @@ handle_ready (GrpcLink *link)
 {
   const Twinlatch__V1__RegisterNodeResponse *answer = link->registration;
   g_autoptr (GPtrArray) addresses = g_ptr_array_new ();
+  g_autofree char *peer = link->stream != NULL ? tl_rpc_stream_peer (link->stream) : NULL;
   TlLinkRegistration registration = { .gateway_id = answer->gateway_id,
                                       .gateway_name = answer->gateway_name,
                                       .gateway_version = answer->gateway_version,
                                       .latest_seq = answer->latest_seq,
-                                      .server_time_ms = answer->server_time_unix_ms };
+                                      .server_time_ms = answer->server_time_unix_ms,
+                                      .peer = peer,
+                                      .transport = "grpc" };
 
   if (link->state != LINK_OPENING)
     {

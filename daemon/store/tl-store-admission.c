@@ -86,6 +86,9 @@ tl_store_check_device (TlDatabase *db, const TlPairingRecord *request, GError **
 gboolean
 tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now, GError **error)
 {
+  /* An imported inventory may have named it; from now on it is paired. */
+  if (!tl_database_run (db, NULL, error, "DELETE FROM known_nodes WHERE device_id = ?", tl_text (request->device_id)))
+    return FALSE;
   return tl_database_run (
       db, NULL, error,
       "INSERT INTO devices (device_id, name, state, role, client_kind, platform, identity_public, paired_at,"
@@ -205,6 +208,15 @@ certificate_use_free (TlCertificateUse *use)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlCertificateUse, certificate_use_free)
 
 static gboolean
+journal_used (TlStoreOperation *operation, TlDatabase *db, const char *device_id, guint ended, GError **error)
+{
+  g_autofree char *actor = g_strconcat ("device:", device_id, NULL);
+
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_CERT_USED, actor, operation->id,
+                                  json_pack ("{s:s, s:i}", "device_id", device_id, "ended", (int)ended), error);
+}
+
+static gboolean
 run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree char *device_id = NULL;
@@ -239,8 +251,7 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
     return FALSE;
   db->erase_pending = TRUE;
   use->ended = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
-  if (use->ended == NULL
-      || !tl_store_journal_append (db, operation->now, TL_JOURNAL_CERT_USED, NULL, device_id, NULL, error))
+  if (use->ended == NULL || !journal_used (operation, db, device_id, use->ended->len, error))
     return FALSE;
   operation->result = g_steal_pointer (&use);
   return TRUE;
@@ -288,7 +299,13 @@ revoke_device (TlStoreOperation *operation, TlDatabase *db, TlRevocation *revoca
   revocation->certificates = fingerprints->len;
   revocation->requests
       = tl_store_fail_requests (db, operation->device_id, "the device was revoked", "revoked", operation->now, error);
-  return revocation->requests != NULL;
+  return revocation->requests != NULL
+         && tl_store_journal_record (db, operation->now, TL_JOURNAL_DEVICE_REVOKED, operation->actor,
+                                     operation->device_id,
+                                     json_pack ("{s:s*, s:i, s:i}", "reason", operation->reason, "certificates",
+                                                (int)revocation->certificates, "requests",
+                                                (int)revocation->requests->len),
+                                     error);
 }
 
 static gboolean
@@ -297,7 +314,7 @@ run_revoke_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
   g_autoptr (TlRevocation) revocation = g_new0 (TlRevocation, 1);
   g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
 
-  if (device == NULL)
+  if (device == NULL || !tl_store_authorise_revocation (db, operation->actor, device, error))
     return FALSE;
   if (device->state == TL_DEVICE_REMOVED)
     {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
 /* Settings, certificate authorities, heartbeat, size. */
@@ -110,6 +111,7 @@ tl_store_probe (TlStore *store, gint64 now, TlStoreCallback callback, gpointer u
 {
   TlStoreOperation *operation = tl_store_operation_new (run_probe, TL_STORE_WRITE, NULL);
 
+  operation->heartbeat = TRUE;
   operation->now = now;
   tl_store_submit (store, operation, callback, user_data);
 }
@@ -121,6 +123,37 @@ file_size (const char *path, const char *suffix)
   struct stat info;
 
   return stat (name, &info) == 0 ? (guint64)info.st_size : 0;
+}
+
+static gboolean
+fill_journal (TlDatabase *db, TlStoreStatus *status, GError **error)
+{
+  gint64 first;
+
+  if (!tl_store_journal_load_head (db, error)
+      || !tl_database_integer (db, &first, error, "SELECT min (seq) FROM journal")
+      || !tl_database_integer (db, &status->journal_oldest, error, "SELECT time FROM journal ORDER BY seq LIMIT 1"))
+    return FALSE;
+  status->journal_head.seq = db->journal_seq;
+  memcpy (status->journal_head.hash, db->journal_hash, sizeof status->journal_head.hash);
+  if (first > 0 && db->journal_seq >= (guint64)first)
+    status->journal_rows = db->journal_seq - (guint64)first + 1;
+  return TRUE;
+}
+
+static gboolean
+count_kept (TlDatabase *db, TlStoreStatus *status, GError **error)
+{
+  gint64 known;
+
+  if (!tl_database_integer (db, &status->requests_kept, error,
+                            "SELECT count (*) FROM requests WHERE state >= " SQL_REQUEST_FIRST_FINAL)
+      || !tl_database_integer (db, &status->events_kept, error, "SELECT count (*) FROM events")
+      || !tl_database_integer (db, &status->certificates_kept, error, "SELECT count (*) FROM certificates")
+      || !tl_database_integer (db, &known, error, "SELECT count (*) FROM known_nodes"))
+    return FALSE;
+  status->known_nodes = (guint)known;
+  return TRUE;
 }
 
 static gboolean
@@ -138,14 +171,18 @@ run_get_status (TlStoreOperation *operation, TlDatabase *db, GError **error)
                                " AND state = " SQL_PAIRING_PENDING " AND expires_at > ?",
                                tl_int (operation->now))
       || !tl_database_integer (db, &requests, error,
-                               "SELECT count (*) FROM requests WHERE state < " SQL_REQUEST_FIRST_FINAL))
+                               "SELECT count (*) FROM requests WHERE state < " SQL_REQUEST_FIRST_FINAL)
+      || !fill_journal (db, status, error))
     return FALSE;
 
   status->devices_active = (guint)devices;
   status->codes_live = (guint)codes;
   status->pairings_pending = (guint)pairings;
   status->requests_open = (guint)requests;
-  status->bytes = file_size (db->path, "") + file_size (db->path, "-wal");
+  status->wal_bytes = file_size (db->path, "-wal");
+  status->bytes = file_size (db->path, "") + status->wal_bytes;
+  if (!count_kept (db, status, error))
+    return FALSE;
   operation->result = g_steal_pointer (&status);
   return TRUE;
 }

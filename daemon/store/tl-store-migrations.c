@@ -134,12 +134,21 @@ static const char version_2[] = "CREATE TABLE journal ("
 /* Version 4: the certificate itself is kept until it is used, so that a renewal whose answer was lost can be answered
  * again (PROTOCOL 4.3). */
 static const char version_4[] = "ALTER TABLE certificates ADD COLUMN der BLOB CHECK (length (der) <= 4096);";
+/* Version 7: nodes that an imported inventory names, and what a node said last. */
+static const char version_7[]
+    = "CREATE TABLE known_nodes ("
+      "  device_id TEXT PRIMARY KEY CHECK (length (device_id) = 26),"
+      "  platform TEXT, capabilities TEXT NOT NULL, registered_at INTEGER NOT NULL, last_seen_at INTEGER NOT NULL,"
+      "  last_event_name TEXT, last_event_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+      "ALTER TABLE nodes ADD COLUMN last_event_name TEXT;"
+      "ALTER TABLE nodes ADD COLUMN last_event_at INTEGER NOT NULL DEFAULT 0;";
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
   { 1, version_1 },
   { 2, version_2 },
   { 4, version_4 },
+  { 7, version_7 },
   { 0, NULL },
 };
 

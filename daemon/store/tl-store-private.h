@@ -8,7 +8,9 @@
 #include <stdatomic.h>
 
 #include "base/tl-error.h"
+#include "base/tl-json.h"
 #include "base/tl-queue.h"
+#include "daemon/tl-operator-policy.h"
 
 G_BEGIN_DECLS
 
@@ -37,6 +39,7 @@ G_BEGIN_DECLS
 #define SQL_DEVICE_ACTIVE       "0"
 #define SQL_DEVICE_REVOKED      "2"
 #define SQL_DEVICE_REMOVED      "3"
+#define SQL_ROLE_OPERATOR       "1"
 #define SQL_REQUEST_FIRST_FINAL "4"
 #define SQL_REQUEST_FAILED      "5"
 G_STATIC_ASSERT (TL_CODE_LIVE == 0 && TL_CODE_USED == 1 && TL_CODE_EXHAUSTED == 2 && TL_CODE_EXPIRED == 3);
@@ -186,8 +189,8 @@ struct _TlStoreOperation
   char *id, *device_id, *actor, *reason, *token, *event_id, *type, *data, *failure;
   GBytes *bytes;
   gpointer record;
-  GDestroyNotify free_record;
-  gint64 now;
+  GDestroyNotify free_record; /* NULL: the record is borrowed from somebody who waits */
+  gint64 now, age;
   guint64 seq;
   guint number, states, limit;
   int role;
@@ -199,6 +202,7 @@ struct _TlStoreOperation
   GError *error;
   gboolean keep_changes; /* what run() wrote before it failed is part of the answer ("the code is still USED") */
   gboolean changed;      /* something was written */
+  gboolean heartbeat;    /* what it writes means nothing to anybody */
 
   TlStoreCallback callback; /* NULL: nobody, or somebody waits (waited) */
   gpointer user_data;
@@ -225,6 +229,7 @@ struct _TlStore
   TlQueue *operations; /* main -> store's thread: TlStoreOperation */
   TlQueue *batches;    /* store's thread -> main: GPtrArray of TlStoreOperation */
   atomic_bool writable;
+  atomic_uint_fast64_t generation; /* batches that changed something */
 
   /* main */
   guint64 submitted, completed;
@@ -251,8 +256,24 @@ void *tl_store_thread (void *store);
  * detail: a JSON object without secrets, or NULL. Longer than the table allows: INVALID_ARGUMENT. */
 gboolean tl_store_journal_append (TlDatabase *db, gint64 now, const char *kind, const char *actor, const char *subject,
                                   const char *detail, GError **error);
+/* The same with a detail of json_pack(), which it takes; NULL (a text that is not UTF-8): without one. */
+gboolean tl_store_journal_record (TlDatabase *db, gint64 now, const char *kind, const char *actor, const char *subject,
+                                  json_t *detail, GError **error);
+/* db->journal_seq and db->journal_hash are the last row's. */
+gboolean tl_store_journal_load_head (TlDatabase *db, GError **error);
 /* The transaction, or a part of it, was rolled back: the head has to be read again. */
 void tl_store_journal_forget_head (TlDatabase *db);
+
+/* OPERATOR: what a call's actor may do, read in the transaction that does it (PROTOCOL 4, P; tl-operator-policy.h).
+ * NOT_OPERATOR, LOCAL_ONLY; actors on the local socket may do everything. */
+gboolean tl_store_authorise (TlDatabase *db, const char *actor, TlOperatorAction action, const TlOperatorTarget *target,
+                             GError **error);
+gboolean tl_store_authorise_cancel (TlDatabase *db, const char *actor, const TlCodeRecord *code, GError **error);
+gboolean tl_store_authorise_decision (TlDatabase *db, const char *actor, const TlPairingRecord *request,
+                                      GError **error);
+/* A device that gives itself up needs no rights. */
+gboolean tl_store_authorise_revocation (TlDatabase *db, const char *actor, const TlDeviceRecord *device,
+                                        GError **error);
 
 /* CODES: moves what ran out to EXPIRED and erases its secret. */
 gboolean tl_store_expire_codes (TlDatabase *db, gint64 now, GError **error);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/tl-clock.h"
-#include "base/tl-json.h"
 #include "daemon/store/tl-journal.h"
 
 /* Issuing a new leaf to a device that is known (PROTOCOL 4.3). */
@@ -153,26 +152,25 @@ journal_renewed (TlStoreOperation *operation, TlDatabase *db, const Renewal *ren
                  GError **error)
 {
   const TlCertificateRecord *certificate = record->certificate;
-  tl_json_auto detail
-      = json_pack ("{s:s, s:s, s:s, s:I, s:i, s:b}", "how", renewal->how, "fingerprint", certificate->fingerprint,
-                   "serial", certificate->serial, "not_after_unix_ms", (json_int_t)certificate->not_after,
-                   "ca_generation", (int)certificate->ca_generation, "repeated", record->repeated);
-  g_autofree char *text = tl_json_to_string (detail);
 
-  return tl_store_journal_append (db, operation->now, TL_JOURNAL_CERT_RENEWED, operation->actor, operation->device_id,
-                                  text, error);
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_CERT_RENEWED, operation->actor,
+                                  certificate->fingerprint,
+                                  json_pack ("{s:s, s:s, s:s, s:I, s:i, s:b}", "device_id", certificate->device_id,
+                                             "how", renewal->how, "serial", certificate->serial, "not_after_unix_ms",
+                                             (json_int_t)certificate->not_after, "ca_generation",
+                                             (int)certificate->ca_generation, "repeated", record->repeated),
+                                  error);
 }
 
 /* The refusal is on record although the operation fails. */
 static void
 journal_refused (TlStoreOperation *operation, TlDatabase *db, const Renewal *renewal, const GError *refusal)
 {
-  tl_json_auto detail = json_pack ("{s:s, s:s, s:s}", "how", renewal->how, "reason", tl_error_to_reason (refusal),
-                                   "error", refusal->message);
-  g_autofree char *text = tl_json_to_string (detail);
-
-  operation->keep_changes = tl_store_journal_append (db, operation->now, TL_JOURNAL_CERT_REFUSED, operation->actor,
-                                                     operation->device_id, text, NULL);
+  operation->keep_changes
+      = tl_store_journal_record (db, operation->now, TL_JOURNAL_CERT_REFUSED, operation->actor, operation->device_id,
+                                 json_pack ("{s:s, s:s, s:s}", "how", renewal->how, "reason",
+                                            tl_error_to_reason (refusal), "error", refusal->message),
+                                 NULL);
 }
 
 static gboolean

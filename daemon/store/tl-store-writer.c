@@ -76,12 +76,18 @@ run_transaction (TlStore *store, GPtrArray *batch, GError **error)
 }
 
 static void
-roll_back (TlDatabase *db)
+end_transaction (TlDatabase *db)
 {
-  tl_store_journal_forget_head (db);
   /* After a full disk SQLite may have rolled back itself. */
   if (!sqlite3_get_autocommit (db->handle))
     sqlite3_exec (db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static void
+roll_back (TlDatabase *db)
+{
+  tl_store_journal_forget_head (db);
+  end_transaction (db);
 }
 
 /* Reads see one snapshot. */
@@ -103,7 +109,7 @@ run_reads (TlDatabase *db, GPtrArray *batch)
       else
         operation->error = g_error_copy (error);
     }
-  roll_back (db);
+  end_transaction (db);
 }
 
 static void
@@ -117,13 +123,21 @@ static void
 note_committed (TlStore *store, GPtrArray *batch, gboolean durable)
 {
   gboolean changed = FALSE;
+  gboolean news = FALSE;
 
   for (guint i = 0; i < batch->len; i++)
-    changed = changed || ((TlStoreOperation *)batch->pdata[i])->changed;
+    {
+      const TlStoreOperation *operation = batch->pdata[i];
+
+      changed = changed || operation->changed;
+      news = news || (operation->changed && !operation->heartbeat);
+    }
 
   /* Only a commit that wrote something proves that the disk takes writes. */
   if (changed)
     atomic_store (&store->writable, TRUE);
+  if (news)
+    atomic_fetch_add (&store->generation, 1);
   if (changed && durable)
     store->unsynced = FALSE;
   else if (changed)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/store/tl-records.h"
+#include "journal/tl-journal-row.h"
 
 G_BEGIN_DECLS
 
@@ -31,10 +32,11 @@ typedef struct _TlStore TlStore;
 typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer user_data);
 
 #define TL_STORE_FILE           "twinlatch.db"
-#define TL_STORE_SCHEMA_VERSION 4
+#define TL_STORE_SCHEMA_VERSION 7
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
+#define TL_STORE_MAX_LIVE_CODES_DEVICE  25 /* of one operator over the network: others must be able to mint, too */
 #define TL_STORE_PIN_FAILURES_MAX       10
 #define TL_STORE_PIN_FAILURES_WINDOW_MS (G_GINT64_CONSTANT (3600) * 1000)
 #define TL_STORE_PIN_SLOW_INTERVAL_MS   (60 * 1000)
@@ -64,8 +66,9 @@ gboolean tl_store_add_ca (TlStore *store, guint generation, GBytes *der, gint64 
                           GError **error); /* [durable] */
 
 /* ---- codes ---- */
-/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above TL_STORE_MAX_LIVE_CODES. result: TlCodeRecord
- */
+/* Operations that name an actor ask tl-operator-policy.h in their transaction: NOT_OPERATOR, LOCAL_ONLY. */
+/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above the limits of live codes. result:
+ * TlCodeRecord */
 void tl_store_add_code (TlStore *store, const TlCodeRecord *code, gint64 now, TlStoreCallback callback,
                         gpointer user_data);
 /* A live code by slot (code_id NULL) or id, with its verifier. CODE_INVALID for everything else, whatever the reason.
@@ -76,13 +79,14 @@ void tl_store_find_live_code (TlStore *store, guint slot, const char *code_id, g
  * EXHAUSTED), and for a PIN a failure row. CODE_INVALID otherwise. PIN exchanges slow down (RESOURCE_EXHAUSTED, nothing
  * taken) when TL_STORE_PIN_FAILURES_MAX failures lie within the window and the last PIN exchange is younger than the
  * interval. attempt_id: a ULID that names the failure row (links: may be NULL). result: TlCodeRecord */
-void tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, gint64 now,
+void tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, const char *actor, gint64 now,
                             TlStoreCallback callback, gpointer user_data);
 /* result: guint32* = failures of PIN exchanges in the last hour */
 void tl_store_count_pin_failures (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 /* [durable] id or unique prefix (NOT_FOUND, AMBIGUOUS) or slot number as text. Already not live: success, unchanged.
  * result: TlCodeRecord */
-void tl_store_cancel_code (TlStore *store, const char *code, gint64 now, TlStoreCallback callback, gpointer user_data);
+void tl_store_cancel_code (TlStore *store, const char *code, const char *actor, gint64 now, TlStoreCallback callback,
+                           gpointer user_data);
 /* Newest first; page_token = "" or from before. result: GPtrArray of TlCodeRecord (at most limit + 1 rows: one more
  * than limit means there is a next page, whose token is the id of the last row inside the limit) */
 void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, guint limit, gint64 now,
@@ -99,8 +103,11 @@ void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, 
  * request told twice answers the stored one. attempt_id may be NULL for links. result: TlPairingRecord */
 void tl_store_add_pairing (TlStore *store, const TlPairingRecord *request, const char *attempt_id, gint64 now,
                            TlStoreCallback callback, gpointer user_data);
-/* [durable] confirm_p was right, but something else was not: only gives the failure back. result: none */
-void tl_store_give_back_failure (TlStore *store, const char *attempt_id, TlStoreCallback callback, gpointer user_data);
+/* [durable] confirm_p was right, but something else was not (reason): gives the failure back and journals the refusal.
+ * result: none */
+void tl_store_give_back_failure (TlStore *store, const char *attempt_id, const char *code_id, const char *device_id,
+                                 const char *actor, const char *reason, gint64 now, TlStoreCallback callback,
+                                 gpointer user_data);
 /* By request id (exact), session id (exact), or unique prefix of a request id. NOT_FOUND, AMBIGUOUS. result:
  * TlPairingRecord */
 void tl_store_get_pairing (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
@@ -192,8 +199,10 @@ typedef struct
 } TlRenewalRecord;
 void tl_store_renew_certificate (TlStore *store, const TlRenewalRequest *request, const char *actor, gint64 now,
                                  TlStoreCallback callback, gpointer user_data);
-/* Presence, when it changed meaning. result: none */
-void tl_store_device_seen (TlStore *store, const char *device_id, gint64 now);
+/* Presence, when it changed meaning. last_event (may be NULL): the type of what the node said last, and when. result:
+ * none */
+void tl_store_device_seen (TlStore *store, const char *device_id, const char *last_event, gint64 last_event_at,
+                           gint64 now);
 
 /* ---- nodes and their event logs (PROTOCOL 4.1) ---- */
 /* result: TlNodeRecord */
@@ -233,16 +242,27 @@ void tl_store_ack_events (TlStore *store, const char *device_id, guint64 seq, co
                           TlStoreCallback callback, gpointer user_data);
 
 /* ---- capability requests (PROTOCOL 4.2) ---- */
-/* Inserts the request and, in the same transaction, its `capability.dispatch` event (event_data). result: TlEventRecord
- */
+/* Inserts the request and, in the same transaction, its `capability.dispatch` event (event_data) and the journal's row.
+ * result: TlEventRecord */
 void tl_store_add_request (TlStore *store, const TlCapabilityRecord *request, const char *event_id,
                            const char *event_data, gint64 now, TlStoreCallback callback, gpointer user_data);
-/* Moves a request: allowed only from states in `from` (bit set of 1 << TlRequestState), else FAILED_PRECONDITION,
- * NOT_FOUND. device_id non-NULL: it must be the request's device, else PERMISSION_DENIED. output, error, error_reason,
- * receipt may be NULL. result: TlCapabilityRecord */
-void tl_store_move_request (TlStore *store, const char *request_id, const char *device_id, guint from,
-                            TlRequestState to, const char *output, const char *request_error, const char *error_reason,
-                            GBytes *receipt, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* A request's move; strings and bytes may be NULL and are then kept as they are stored. Borrowed. */
+typedef struct
+{
+  const char *request_id;
+  const char *device_id; /* non-NULL: it must be the request's device, else PERMISSION_DENIED */
+  guint from;            /* states it may be in (bit set of 1 << TlRequestState), else FAILED_PRECONDITION */
+  TlRequestState to;
+  gint64 dispatched_at; /* wall-clock ms, 0: as it is stored, or now when that is where it goes */
+  const char *output, *error, *error_reason;
+  GBytes *receipt;
+  const guint8 *receipt_hash; /* H(receipt), 32 bytes: for the journal's row of a final state */
+  const char *actor;          /* JOURNAL: who ended it; NULL: the gateway itself */
+  gint64 now;
+} TlRequestMove;
+
+/* NOT_FOUND, and as said above. A final state writes its row into the journal. result: TlCapabilityRecord */
+void tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data);
 /* result: TlCapabilityRecord */
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
 /* Sync, start-up: requests that are not final. GPtrArray of TlCapabilityRecord */
@@ -254,11 +274,34 @@ GPtrArray *tl_store_list_open_requests (TlStore *store, GError **error);
 void tl_store_journal (TlStore *store, const char *kind, const char *actor, const char *subject, const char *detail,
                        gint64 now, TlStoreCallback callback, gpointer user_data);
 
+/* [durable] The newest row, for keeping elsewhere. result: TlJournalHead */
+void tl_store_journal_head (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* [durable] A row of the gateway's own and a setting, together. Sync, start-up. */
+gboolean tl_store_journal_setting (TlStore *store, const char *kind, const char *subject, const char *detail,
+                                   const char *key, const char *value, gint64 now, GError **error);
+/* Retention: when the oldest rows are older than `age_ms` (by more than TL_STORE_JOURNAL_SLACK_MS), or there are more
+ * than `max_rows` (by more than one in TL_STORE_JOURNAL_SLACK_ROWS), those go, at most TL_STORE_JOURNAL_PRUNE_MAX at
+ * once; a checkpoint row says which one was the last and what its hash was. The newest TL_STORE_JOURNAL_KEEP rows stay
+ * whatever the clock says. result: TlJournalCheckpoint (rows 0: nothing was due; rows PRUNE_MAX: there are more;
+ * damaged: a row that had been changed) */
+#define TL_STORE_JOURNAL_SLACK_MS   (G_GINT64_CONSTANT (86400) * 1000)
+#define TL_STORE_JOURNAL_SLACK_ROWS 64
+#define TL_STORE_JOURNAL_PRUNE_MAX  5000
+#define TL_STORE_JOURNAL_KEEP       1000
+void tl_store_journal_prune (TlStore *store, gint64 age_ms, guint64 max_rows, gint64 now, TlStoreCallback callback,
+                             gpointer user_data);
+
 /* ---- size ---- */
 typedef struct
 {
   guint64 bytes; /* database + WAL */
+  guint64 wal_bytes;
+  gint64 requests_kept, events_kept, certificates_kept; /* history, logs */
+  guint known_nodes;                                    /* imported, not paired */
   guint devices_active, codes_live, pairings_pending, requests_open;
+  guint64 journal_rows;
+  gint64 journal_oldest; /* wall-clock ms; 0: no row */
+  TlJournalHead journal_head;
 } TlStoreStatus;
 /* result: TlStoreStatus */
 void tl_store_get_status (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);

@@ -4,7 +4,7 @@
 _twinlatch_options ()
 {
   case $1 in
-    "node pair") echo "--gateway --from --name --replace --yes" ;;
+    "node pair") echo "--gateway --from --name --kind --replace --yes" ;;
     "node run") echo "--gateway --config --root --from --yes --print-ready" ;;
     "node status") echo "" ;;
     "node forget") echo "--yes" ;;
@@ -24,6 +24,9 @@ _twinlatch_options ()
     "exec") echo "--timeout --no-wait --max-output --raw" ;;
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
+    "journal show") echo "--follow --kind --device --actor --subject --since --until --limit" ;;
+    "journal verify") echo "--head --offline --database" ;;
+    "journal head") echo "" ;;
     "status") echo "" ;;
     "version") echo "" ;;
     "help") echo "--list-verbs" ;;
@@ -35,12 +38,12 @@ _twinlatch ()
   local cur prev words cword
   _init_completion || return
 
-  local global="--json --socket --timeout --state-dir --no-color --help --version"
+  local global="--json --gateway --socket --timeout --state-dir --no-color --help --version"
   local verb="" word group=""
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
     case $word in
-      node | pairing | devices | nodes | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+      node | pairing | devices | nodes | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
     if [[ -z $verb ]]; then
       verb=$word
@@ -51,11 +54,11 @@ _twinlatch ()
   done
 
   case $prev in
-    --from | --config | --out | --socket)
+    --from | --config | --out | --socket | --database)
       _filedir
       return
       ;;
-    --state-dir)
+    --state-dir | --offline)
       _filedir -d
       return
       ;;
@@ -63,11 +66,16 @@ _twinlatch ()
       compopt -o nospace
       return
       ;;
+    --kind)
+      COMPREPLY=($(compgen -W "node cli" -- "$cur"))
+      return
+      ;;
     --role)
       COMPREPLY=($(compgen -W "node operator" -- "$cur"))
       return
       ;;
-    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output)
+    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output | --kind | --device | --actor | \
+      --subject | --since | --until | --limit | --head)
       return
       ;;
   esac
@@ -77,12 +85,13 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca status version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca journal status version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
+    journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;
   esac
 } &&
   complete -F _twinlatch twinlatch

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "rpc/tl-rpc-private.h"
+#include "rpc/tl-rpc-denials.h"
 
 G_BEGIN_DECLS
 
@@ -19,7 +19,8 @@ typedef struct
   gint64 stranger_lifetime_us;
 } TlRpcPeerLimits;
 
-TlRpcPeers *tl_rpc_peers_new (const TlRpcPeerLimits *limits);
+/* Strangers over a limit go to `denials`. */
+TlRpcPeers *tl_rpc_peers_new (const TlRpcPeerLimits *limits, TlRpcDenials *denials);
 TlRpcPeers *tl_rpc_peers_ref (TlRpcPeers *peers);
 void tl_rpc_peers_unref (TlRpcPeers *peers);
 /* Before start: a port that TLS connections come in on. */

@@ -13,6 +13,19 @@ G_BEGIN_DECLS
 
 typedef struct _TlRpcServer TlRpcServer;
 
+/* Something was refused: for journals. Strings borrowed. */
+typedef struct
+{
+  gboolean connection; /* else a call */
+  gboolean stranger;   /* nobody whom this gateway admits now */
+  const char *actor;   /* "source:192.0.2.1", "device:<id>", "uid:1000" */
+  const char *subject; /* method, or fingerprint of the certificate; "" when there is neither */
+  const char *reason;  /* stable word; static */
+  guint more;          /* that were refused in a rush before this one and are not told one by one */
+} TlRpcDenial;
+/* Main context. */
+typedef void (*TlRpcDeniedFunc) (const TlRpcDenial *denial, gpointer user_data);
+
 typedef struct
 {
   TlAdmittedSet *admitted;        /* required for TLS listeners */
@@ -25,6 +38,8 @@ typedef struct
   guint keepalive_ms;             /* 0 = 20000; a peer that does not answer within keepalive_timeout is dropped */
   guint keepalive_timeout_ms;     /* 0 = 10000 */
   guint max_streams;              /* per connection; 0 = 100 */
+  TlRpcDeniedFunc denied;         /* may be NULL */
+  gpointer denied_data;
 } TlRpcServerOptions;
 
 /* The identity's roots verify client certificates (the chain); the admitted set decides (the verifier), on resumed

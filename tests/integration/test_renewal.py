@@ -59,7 +59,8 @@ class Renewer:
 def journal(gateway, kind, subject):
     """Details of the rows, oldest first."""
     with contextlib.closing(sqlite3.connect(f"file:{gateway.state}/twinlatch.db?mode=ro", uri=True)) as database:
-        rows = database.execute("SELECT detail FROM journal WHERE kind = ? AND subject = ? ORDER BY seq", (kind, subject))
+        rows = database.execute("SELECT detail FROM journal WHERE kind = ? AND ? IN (subject, json_extract(detail, '$.device_id'))"
+                                " ORDER BY seq", (kind, subject))
         return [json.loads(detail) for (detail,) in rows]
 
 

@@ -346,7 +346,8 @@ pair (World *world)
   memcpy (request->identity_public, tl_device_identity_public (identity), sizeof request->identity_public);
   g_free (request->tls_key_fingerprint);
   request->tls_key_fingerprint = g_strdup (certificate->tls_key_fingerprint);
-  tl_store_take_attempt (world->store.store, code->code_id, attempt, STORE_NOW, answer_callback, &taken);
+  tl_store_take_attempt (world->store.store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, answer_callback,
+                         &taken);
   assert_ok (&world->store, &taken);
   tl_store_add_pairing (world->store.store, request, attempt, STORE_NOW, answer_callback, &added);
   assert_ok (&world->store, &added);

@@ -183,7 +183,7 @@ request_pairing (Fixture *f, const char *device_id, guint8 identity, const char 
   Answer taken = ANSWER (NULL);
   Answer answer = ANSWER (tl_pairing_record_copy);
 
-  tl_store_take_attempt (f->store, code->code_id, attempt, STORE_NOW, answer_callback, &taken);
+  tl_store_take_attempt (f->store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, answer_callback, &taken);
   assert_ok (f, &taken);
   tl_store_add_pairing (f->store, request, attempt, STORE_NOW, answer_callback, &answer);
   if (expected == REQUEST_OK)
@@ -234,7 +234,7 @@ cancel_code (Fixture *f, const char *code, gint64 now)
 {
   Answer answer = ANSWER (tl_code_record_copy);
 
-  tl_store_cancel_code (f->store, code, now, answer_callback, &answer);
+  tl_store_cancel_code (f->store, code, "uid:0", now, answer_callback, &answer);
   assert_ok (f, &answer);
   return answer.result;
 }
