@@ -129,7 +129,7 @@ renewal_free (Renewal *renewal)
 {
   g_free (renewal->device_id);
   g_free (renewal->actor);
-  g_bytes_unref (renewal->csr);
+  g_clear_pointer (&renewal->csr, g_bytes_unref);
   EVP_PKEY_free (renewal->key);
   g_free (renewal);
 }
@@ -253,8 +253,14 @@ tl_renewal_desk_renew (TlRenewalDesk *desk, const TlRenewalAsk *ask, TlRenewalDo
   Renewal *waiting;
 
   tl_renewal_desk_reached (desk, TL_DESK_ASKED);
+  if (!tl_ulid_is_valid (ask->device_id))
+    {
+      g_set_error_literal (&error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "device id is not a ULID");
+      done (NULL, error, user_data);
+      return;
+    }
   renewal->desk = desk;
-  renewal->device_id = g_strdup (tl_ulid_is_valid (ask->device_id) ? ask->device_id : "");
+  renewal->device_id = g_strdup (ask->device_id);
   renewal->actor = g_strdup (ask->actor);
   renewal->how = ask->with_certificate ? "certificate" : "identity";
   renewal->csr = g_bytes_new (ask->csr, MIN (ask->csr_length, TL_CSR_MAX_DER + 1));

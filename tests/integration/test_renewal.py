@@ -317,8 +317,9 @@ class AsTimeGoesBy(twinlatch.TestCase):
         self.at(19 * HOUR)
         until(lambda: self.renewed() == ["certificate"], "the renewal", timeout=60)
         self.gw.wait_node(self.device_id)
-        fingerprint = until(lambda: next((c.fingerprint for c in certificates(self.gw, self.device_id) if c.used and not c.revoked),
-                                         None), "the use of the new certificate")
+        until(lambda: [(c.used, c.revoked) for c in certificates(self.gw, self.device_id)] == [(True, False), (True, True)],
+              "the use of the new certificate")
+        fingerprint = certificates(self.gw, self.device_id)[0].fingerprint
         answer = self.gw.execute(self.device_id, "system.identity")[-1]
         self.assertEqual(json.loads(answer.output)["certificate_fingerprint"], fingerprint)
         self.laptop.stop()
