@@ -67,6 +67,22 @@ static const TlRpcMethod methods[] = {
   REMOTE_ROW ("GetDevice", TL_RPC_UNARY, get_device_request, get_device_response, MAX_SMALL, on_get_device, NULL),
   REMOTE_ROW ("RevokeDevice", TL_RPC_UNARY, revoke_device_request, revoke_device_response, MAX_SMALL, on_revoke_device,
               NULL),
+  ROW ("RenameDevice", TL_RPC_UNARY, rename_device_request, rename_device_response, MAX_SMALL,
+       tl_admin_on_rename_device, NULL),
+  ROW ("SuspendDevice", TL_RPC_UNARY, suspend_device_request, device_change_response, MAX_SMALL,
+       tl_admin_on_suspend_device, NULL),
+  ROW ("ResumeDevice", TL_RPC_UNARY, resume_device_request, device_change_response, MAX_SMALL,
+       tl_admin_on_resume_device, NULL),
+  ROW ("RemoveDevice", TL_RPC_UNARY, remove_device_request, device_change_response, MAX_SMALL,
+       tl_admin_on_remove_device, NULL),
+  ROW ("ClearDevice", TL_RPC_UNARY, clear_device_request, device_change_response, MAX_SMALL, tl_admin_on_clear_device,
+       NULL),
+  ROW ("RotateDevice", TL_RPC_UNARY, rotate_device_request, rotate_device_response, MAX_SMALL,
+       tl_admin_on_rotate_device, NULL),
+  ROW ("SetDeviceRole", TL_RPC_UNARY, set_device_role_request, device_change_response, MAX_SMALL,
+       tl_admin_on_set_device_role, NULL),
+  ROW ("ConfirmDevices", TL_RPC_UNARY, confirm_devices_request, confirm_devices_response, MAX_SMALL,
+       tl_admin_on_confirm_devices, NULL),
   REMOTE_ROW ("ListNodes", TL_RPC_UNARY, list_nodes_request, list_nodes_response, MAX_SMALL, on_list_nodes, NULL),
   REMOTE_ROW ("WatchNodes", TL_RPC_SERVER_STREAM, watch_nodes_request, node, MAX_SMALL, on_watch_nodes,
               tl_admin_on_watch_nodes_end),
@@ -107,6 +123,7 @@ tl_admin_wait_free (TlAdminWait *self)
   tl_rpc_call_unref (self->call);
   g_free (self->text);
   g_free (self->subject);
+  g_free (self->old_name);
   g_free (self);
 }
 

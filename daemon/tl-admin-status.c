@@ -61,6 +61,7 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.journal_head_hash = tl_wire_bytes (status->store.journal_head.hash, TL_JOURNAL_HASH_LENGTH);
   answer.journal_retention_ms = gateway->config->journal_retention_ms;
   answer.journal_rows_max = gateway->config->journal_rows;
+  tl_admin_fill_admission (gateway, &status->store, &answer);
   answer.wal_bytes = status->store.wal_bytes;
   answer.requests_kept = (guint64)status->store.requests_kept;
   answer.events_kept = (guint64)status->store.events_kept;

@@ -95,8 +95,9 @@ check_node (const TlNode *node, const Twinlatch__V1__ExecuteCapabilityRequest *r
   else if (node == NULL || node->registration == NULL)
     g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
                  "the device never connected, so nothing is known of what it can do; start its node");
-  else if (node->revoked)
-    g_set_error (error, TL_ERROR, TL_ERROR_REVOKED, "the device is revoked");
+  else if (node->state != TL_DEVICE_ACTIVE)
+    g_set_error (error, TL_ERROR, TL_ERROR_REVOKED, "device '%s' is %s", node->name,
+                 tl_device_state_to_string (node->state));
   else if ((capability = tl_node_find_capability (node, request->capability)) == NULL)
     g_set_error (error, TL_ERROR, TL_ERROR_CAPABILITY_UNKNOWN,
                  "device '%s' does not announce '%s'; see 'twinlatch nodes show'", node->name, request->capability);

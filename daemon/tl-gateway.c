@@ -55,24 +55,6 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
   return self->identity != NULL;
 }
 
-static gboolean
-load_admissions (TlGateway *self, GError **error)
-{
-  g_autoptr (TlAdmissions) admissions = tl_store_list_admissions (self->store, tl_clock_wall_ms (self->clock), error);
-
-  if (admissions == NULL)
-    return FALSE;
-  for (guint i = 0; i < admissions->certificates->len; i++)
-    {
-      const TlCertificateRecord *record = g_ptr_array_index (admissions->certificates, i);
-      TlAdmission admission = { .not_after_ms = record->not_after, .ca_generation = record->ca_generation };
-      admission.role = GPOINTER_TO_INT (g_hash_table_lookup (admissions->roles, record->device_id));
-      g_strlcpy (admission.device_id, record->device_id, sizeof admission.device_id);
-      tl_admitted_set_add (self->admitted, record->fingerprint, &admission);
-    }
-  return TRUE;
-}
-
 /* gRPC takes 0.0.0.0 and [::] alike for "every address of both families": the second wildcard of a port is served by
  * the first, and binding it would fail. */
 static gboolean
@@ -238,7 +220,7 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
   self->seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->config = options->config;
   self->started_ms = tl_clock_wall_ms (self->clock);
-  if (!open_state (self, options, error) || !load_admissions (self, error))
+  if (!open_state (self, options, error) || !tl_gateway_open_admission (self, error))
     {
       gateway_free (self);
       return NULL;
@@ -285,6 +267,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->identity, tl_gateway_identity_free);
   g_clear_pointer (&self->secrets, tl_secret_store_unref);
   g_clear_pointer (&self->admitted, tl_admitted_set_unref);
+  g_clear_pointer (&self->admission, tl_store_admission_free);
   g_clear_pointer (&self->seen, g_hash_table_unref);
   g_queue_clear_full (&self->superseded, superseded_free);
   g_strfreev (self->listeners);
@@ -321,7 +304,7 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   gateway_free (self);
 }
 
-/* ---- certificates and revocation ---- */
+/* ---- certificates ---- */
 
 void
 tl_gateway_end_certificates (TlGateway *self, const GPtrArray *fingerprints)
@@ -420,55 +403,6 @@ tl_gateway_certificate_seen (TlGateway *self, const char *fingerprint)
   wait->gateway = self;
   wait->fingerprint = g_strdup (fingerprint);
   tl_store_certificate_used (self->store, fingerprint, tl_clock_wall_ms (self->clock), on_certificate_used, wait);
-}
-
-typedef struct
-{
-  TlGateway *gateway;
-  TlGatewayRevoked revoked;
-  gpointer user_data;
-  gint64 started_us;
-} RevokeWait;
-
-static void
-on_revocation_committed (const GError *error, gpointer result, gpointer user_data)
-{
-  RevokeWait *wait = user_data;
-  TlGateway *self = wait->gateway;
-  const TlRevocation *stored = result;
-  TlGatewayRevocation revocation = { 0 };
-
-  if (error == NULL)
-    {
-      const char *device_id = stored->device->device_id;
-      revocation.device = stored->device;
-      revocation.already = stored->already;
-      revocation.requests = stored->requests->len;
-      revocation.certificates = tl_admitted_set_remove_device (self->admitted, device_id);
-      tl_node_registry_device_revoked (self->registry, device_id);
-      tl_rpc_server_drop_device (self->server, device_id, &revocation.calls, &revocation.connections);
-      tl_dispatcher_requests_failed (self->dispatcher, stored->requests);
-      revocation.duration_us = tl_clock_monotonic_us (self->clock) - wait->started_us;
-      if (!stored->already)
-        tl_log (TL_LOG_NOTICE, "device revoked", "device_id", device_id, "name", stored->device->name, "by",
-                stored->device->revoked_by, NULL);
-    }
-  wait->revoked (error == NULL ? &revocation : NULL, error, wait->user_data);
-  g_free (wait);
-}
-
-void
-tl_gateway_revoke_device (TlGateway *self, const char *device_id, const char *actor, const char *reason,
-                          TlGatewayRevoked revoked, gpointer user_data)
-{
-  RevokeWait *wait = g_new0 (RevokeWait, 1);
-
-  wait->gateway = self;
-  wait->revoked = revoked;
-  wait->user_data = user_data;
-  wait->started_us = tl_clock_monotonic_us (self->clock);
-  tl_store_revoke_device (self->store, device_id, actor, reason, tl_clock_wall_ms (self->clock),
-                          on_revocation_committed, wait);
 }
 
 GPtrArray *

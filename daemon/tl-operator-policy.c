@@ -27,6 +27,8 @@ find_objection (TlOperatorAction action, const TlOperatorTarget *target)
       if (target->is_own)
         return "an operator's own device is revoked";
       return target->role != TL_ROLE_NODE ? "operators are revoked" : NULL;
+    case TL_OPERATOR_ADMINISTER:
+      return "devices are changed otherwise than by revoking them";
     case TL_OPERATOR_N_ACTIONS:
       break;
     }

@@ -265,6 +265,13 @@ tl_pairing_service_unwatch (TlPairingService *self, TlRpcCall *call)
 }
 
 void
+tl_pairing_service_ended (TlPairingService *self, const GPtrArray *requests)
+{
+  for (guint i = 0; i < requests->len; i++)
+    tl_pairing_changed (self, g_ptr_array_index (requests, i));
+}
+
+void
 tl_pairing_service_close_all (TlPairingService *self)
 {
   g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway is stopping");

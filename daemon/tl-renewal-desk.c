@@ -253,6 +253,14 @@ tl_renewal_desk_renew (TlRenewalDesk *desk, const TlRenewalAsk *ask, TlRenewalDo
   Renewal *waiting;
 
   tl_renewal_desk_reached (desk, TL_DESK_ASKED);
+  if (tl_admitted_set_is_closed (desk->with.admitted))
+    {
+      /* Its list of devices may be of before a revocation (PROTOCOL 4.4). */
+      g_set_error_literal (&error, TL_ERROR, TL_ERROR_UNAVAILABLE,
+                           "the gateway was restored, and its operator has to confirm the list of devices first");
+      done (NULL, error, user_data);
+      return;
+    }
   if (!tl_ulid_is_valid (ask->device_id))
     {
       g_set_error_literal (&error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "device id is not a ULID");

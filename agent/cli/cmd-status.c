@@ -44,6 +44,10 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
 {
   g_autoptr (TlTable) table = tl_table_new_pairs ();
 
+  if (status->restored)
+    tl_table_take_pair (table, _ ("RESTORED"),
+                        g_strdup_printf (_ ("NO DEVICE IS ADMITTED until 'twinlatch devices confirm': %s"),
+                                         status->restored_reason));
   tl_table_add_pair (table, _ ("Gateway"), status->gateway_name);
   tl_table_add_pair (table, _ ("Id"), status->gateway_id);
   if (status->pid != 0)
@@ -54,6 +58,10 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   add_joined (table, _ ("Listens on"), status->listeners, status->n_listeners);
   add_joined (table, _ ("Advertises"), status->advertised, status->n_advertised);
   add_count (table, _ ("Devices"), status->devices_active);
+  if (status->devices_suspended > 0)
+    add_count (table, _ ("Suspended"), status->devices_suspended);
+  if (status->devices_revoked > 0)
+    add_count (table, _ ("Revoked"), status->devices_revoked);
   add_count (table, _ ("Nodes connected"), status->nodes_connected);
   add_count (table, _ ("Waiting for approval"), status->pairing_requests_pending);
   add_count (table, _ ("Live codes"), status->codes_live);
@@ -64,6 +72,9 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  tl_table_take_pair (table, _ ("Admission log"),
+                      g_strdup_printf (_ ("%llu changes, %llu kB"), (unsigned long long)status->admission_counter,
+                                       (unsigned long long)(status->admission_log_bytes + 999) / 1000));
   tl_table_take_pair (table, _ ("Journal"),
                       g_strdup_printf (_ ("%llu rows, head %llu"), (unsigned long long)status->journal_rows,
                                        (unsigned long long)status->journal_head_seq));

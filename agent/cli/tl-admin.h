@@ -47,7 +47,10 @@ typedef Twinlatch__V1__MintNodePairingCodeResponse TlMintAnswer;
 typedef Twinlatch__V1__CancelPairingCodeResponse TlCancelAnswer;
 typedef Twinlatch__V1__DecidePairingResponse TlDecideAnswer;
 typedef Twinlatch__V1__GetDeviceResponse TlDeviceAnswer;
-typedef Twinlatch__V1__RevokeDeviceResponse TlRevokeAnswer;
+typedef Twinlatch__V1__DeviceChangeResponse TlChangeAnswer; /* of RevokeDevice too: the same fields */
+typedef Twinlatch__V1__RenameDeviceResponse TlRenameAnswer;
+typedef Twinlatch__V1__RotateDeviceResponse TlRotateAnswer;
+typedef Twinlatch__V1__ConfirmDevicesResponse TlConfirmAnswer;
 typedef Twinlatch__V1__GetStatusResponse TlStatusAnswer;
 typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
 typedef Twinlatch__V1__GetJournalHeadResponse TlHeadAnswer;
@@ -65,7 +68,10 @@ TL_ADMIN_AUTOPTR (TlMintAnswer)
 TL_ADMIN_AUTOPTR (TlCancelAnswer)
 TL_ADMIN_AUTOPTR (TlDecideAnswer)
 TL_ADMIN_AUTOPTR (TlDeviceAnswer)
-TL_ADMIN_AUTOPTR (TlRevokeAnswer)
+TL_ADMIN_AUTOPTR (TlChangeAnswer)
+TL_ADMIN_AUTOPTR (TlRenameAnswer)
+TL_ADMIN_AUTOPTR (TlRotateAnswer)
+TL_ADMIN_AUTOPTR (TlConfirmAnswer)
 TL_ADMIN_AUTOPTR (TlStatusAnswer)
 TL_ADMIN_AUTOPTR (TlCaAnswer)
 TL_ADMIN_AUTOPTR (TlHeadAnswer)

@@ -160,9 +160,13 @@ static gboolean
 run_get_status (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree TlStoreStatus *status = g_new0 (TlStoreStatus, 1);
-  gint64 devices, codes, pairings, requests;
+  gint64 devices, suspended, revoked, codes, pairings, requests;
 
   if (!tl_database_integer (db, &devices, error, "SELECT count (*) FROM devices WHERE state = " SQL_DEVICE_ACTIVE)
+      || !tl_database_integer (db, &suspended, error,
+                               "SELECT count (*) FROM devices WHERE state <> 0 AND state = " SQL_DEVICE_SUSPENDED)
+      || !tl_database_integer (db, &revoked, error,
+                               "SELECT count (*) FROM devices WHERE state <> 0 AND state = " SQL_DEVICE_REVOKED)
       || !tl_database_integer (db, &codes, error,
                                "SELECT count (*) FROM codes WHERE state = " SQL_CODE_LIVE " AND expires_at > ?",
                                tl_int (operation->now))
@@ -176,6 +180,8 @@ run_get_status (TlStoreOperation *operation, TlDatabase *db, GError **error)
     return FALSE;
 
   status->devices_active = (guint)devices;
+  status->devices_suspended = (guint)suspended;
+  status->devices_revoked = (guint)revoked;
   status->codes_live = (guint)codes;
   status->pairings_pending = (guint)pairings;
   status->requests_open = (guint)requests;

@@ -131,6 +131,19 @@ static const char version_2[] = "CREATE TABLE journal ("
                                 "  detail TEXT NOT NULL CHECK (length (CAST (detail AS BLOB)) <= 4096),"
                                 "  hash BLOB NOT NULL CHECK (length (hash) = 32)) STRICT;";
 
+/*
+ * Version 3: when, by whom and why a device's admission changed last (for revoked ones it is known already). The
+ * counter of the last change in admission.log is counters.admission; no row: there was no log yet.
+ */
+static const char version_3[] = "ALTER TABLE devices ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;"
+                                "ALTER TABLE devices ADD COLUMN changed_by TEXT;"
+                                "ALTER TABLE devices ADD COLUMN changed_reason TEXT;"
+                                "UPDATE devices SET changed_at = revoked_at, changed_by = revoked_by,"
+                                "  changed_reason = revoked_reason;"
+                                /* What an operator admitted and minted is looked for when it stops being one. */
+                                "CREATE INDEX devices_approved ON devices (approved_by);"
+                                "CREATE INDEX devices_state ON devices (state) WHERE state <> 0;";
+
 /* Version 4: the certificate itself is kept until it is used, so that a renewal whose answer was lost can be answered
  * again (PROTOCOL 4.3). */
 static const char version_4[] = "ALTER TABLE certificates ADD COLUMN der BLOB CHECK (length (der) <= 4096);";
@@ -145,11 +158,7 @@ static const char version_7[]
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
-  { 1, version_1 },
-  { 2, version_2 },
-  { 4, version_4 },
-  { 7, version_7 },
-  { 0, NULL },
+  { 1, version_1 }, { 2, version_2 }, { 3, version_3 }, { 4, version_4 }, { 7, version_7 }, { 0, NULL },
 };
 
 const TlStoreMigration *

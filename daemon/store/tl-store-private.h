@@ -10,6 +10,7 @@
 #include "base/tl-error.h"
 #include "base/tl-json.h"
 #include "base/tl-queue.h"
+#include "daemon/store/tl-admission-log.h"
 #include "daemon/tl-operator-policy.h"
 
 G_BEGIN_DECLS
@@ -37,16 +38,19 @@ G_BEGIN_DECLS
 #define SQL_PAIRING_EXPIRED     "3"
 #define SQL_PAIRING_COMPLETED   "4"
 #define SQL_DEVICE_ACTIVE       "0"
+#define SQL_DEVICE_SUSPENDED    "1"
 #define SQL_DEVICE_REVOKED      "2"
 #define SQL_DEVICE_REMOVED      "3"
 #define SQL_ROLE_OPERATOR       "1"
 #define SQL_REQUEST_FIRST_FINAL "4"
 #define SQL_REQUEST_FAILED      "5"
+#define ACTOR_DEVICE            "device:" /* actors that are devices */
 G_STATIC_ASSERT (TL_CODE_LIVE == 0 && TL_CODE_USED == 1 && TL_CODE_EXHAUSTED == 2 && TL_CODE_EXPIRED == 3);
 G_STATIC_ASSERT (TL_CODE_CANCELLED == 4 && TL_PAIRING_PIN == 0 && TL_PAIRING_LINK == 1);
 G_STATIC_ASSERT (TL_PAIRING_STATE_PENDING_APPROVAL == 0 && TL_PAIRING_STATE_APPROVED == 1);
 G_STATIC_ASSERT (TL_PAIRING_STATE_REJECTED == 2 && TL_PAIRING_STATE_EXPIRED == 3 && TL_PAIRING_STATE_COMPLETED == 4);
-G_STATIC_ASSERT (TL_DEVICE_ACTIVE == 0 && TL_DEVICE_REVOKED == 2 && TL_DEVICE_REMOVED == 3);
+G_STATIC_ASSERT (TL_DEVICE_ACTIVE == 0 && TL_DEVICE_SUSPENDED == 1);
+G_STATIC_ASSERT (TL_DEVICE_REVOKED == 2 && TL_DEVICE_REMOVED == 3);
 G_STATIC_ASSERT (TL_REQUEST_SUCCEEDED == 4 && TL_REQUEST_FAILED == 5 && TL_REQUEST_EXPIRED == 9);
 G_STATIC_ASSERT (TL_ROLE_NODE == 0 && TL_ROLE_OPERATOR == 1);
 
@@ -61,6 +65,7 @@ typedef struct
   gboolean head_known;    /* journal_seq and journal_hash are those of the last row */
   guint64 journal_seq;
   guint8 journal_hash[32];
+  TlAdmissionLog *admission; /* NULL before tl_store_open_admission() */
 } TlDatabase;
 
 /* Opens for good what tl_database_open() in tl-store-schema.c looked at before. */
@@ -200,9 +205,10 @@ struct _TlStoreOperation
   gpointer result;
   GDestroyNotify free_result;
   GError *error;
-  gboolean keep_changes; /* what run() wrote before it failed is part of the answer ("the code is still USED") */
-  gboolean changed;      /* something was written */
-  gboolean heartbeat;    /* what it writes means nothing to anybody */
+  gboolean keep_changes;    /* what run() wrote before it failed is part of the answer ("the code is still USED") */
+  gboolean discard_changes; /* it went well and nothing of it stays: a dry run */
+  gboolean changed;         /* something was written */
+  gboolean heartbeat;       /* what it writes means nothing to anybody */
 
   TlStoreCallback callback; /* NULL: nobody, or somebody waits (waited) */
   gpointer user_data;
@@ -224,6 +230,7 @@ gboolean tl_store_run_sync (TlStore *store, TlStoreOperation *operation, gpointe
 struct _TlStore
 {
   GMainContext *context;
+  char *path;    /* of the directory */
   int directory; /* open directory that carries the lock */
   pthread_t thread;
   TlQueue *operations; /* main -> store's thread: TlStoreOperation */
@@ -306,6 +313,12 @@ GPtrArray *tl_store_revoke_certificates (TlDatabase *db, const char *device_id, 
                                          GError **error);
 gboolean tl_store_put_certificate (TlDatabase *db, const TlCertificateRecord *certificate, const char *request_id,
                                    GError **error);
+/* CHANGES: makes an entry of the log true in the store (ban, certificates, queue, what an operator leaves behind).
+ * device: as it is, NULL when the store does not know it. change (may be NULL) is told what was done. */
+gboolean tl_store_apply_change (TlDatabase *db, const TlAdmissionEntry *entry, const TlDeviceRecord *device,
+                                TlDeviceChange *change, GError **error);
+/* Takes the next counter, writes it down and stages the entry (whose counter is set). */
+gboolean tl_store_stage_change (TlDatabase *db, TlAdmissionEntry *entry, GError **error);
 /* NODES: appends to a device's log. */
 TlEventRecord *tl_store_append_event (TlDatabase *db, const char *device_id, const char *event_id, const char *type,
                                       const char *data, gint64 now, GError **error);

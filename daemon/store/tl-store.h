@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "daemon/store/tl-admission-log.h"
 #include "daemon/store/tl-records.h"
 #include "journal/tl-journal-row.h"
 
@@ -165,16 +166,69 @@ typedef struct
 } TlCertificateUse;
 void tl_store_certificate_used (TlStore *store, const char *fingerprint, gint64 now, TlStoreCallback callback,
                                 gpointer user_data);
-/* [durable] REVOKED, all its certificates revoked, its open capability requests FAILED. Already revoked:
- * result->already. device_id exact. result: TlRevocation */
+/* ---- changes of admission (PROTOCOL 4.4); every one is in admission.log before it is answered ---- */
+/* What a change did, or would do. */
 typedef struct
 {
-  TlDeviceRecord *device;
-  gboolean already;
-  guint certificates;
+  TlDeviceRecord *device; /* after it; as it is in a dry run */
+  gboolean already;       /* it was so; nothing changed */
+  gboolean dry_run;
+  guint certificates;  /* ended, suspended with it, or good again (resume) */
   GPtrArray *requests; /* TlCapabilityRecord that failed by it */
-} TlRevocation;
-void tl_store_revoke_device (TlStore *store, const char *device_id, const char *actor, const char *reason, gint64 now,
+  guint requests_kept; /* suspend: open ones */
+  /* Of an operator that is one no longer. */
+  GPtrArray *codes;    /* TlCodeRecord, cancelled */
+  GPtrArray *pairings; /* TlPairingRecord: undecided ones rejected, approved ones expired */
+  GPtrArray *admitted; /* TlDeviceRecord that it approved and that are not removed; unchanged */
+} TlDeviceChange;
+/* [durable] kind: REVOKE, SUSPEND, RESUME, REMOVE, CLEAR, ROLE (role is used). device_id exact. Already so: success,
+ * result->already. NOT_FOUND for a removed one (but REMOVE, CLEAR: already). FAILED_PRECONDITION: suspend or resume of
+ * a revoked device, removal of one (it is cleared instead), clearing a suspended one. dry_run: nothing stays. result:
+ * TlDeviceChange */
+void tl_store_change_device (TlStore *store, TlAdmissionKind kind, const char *device_id, TlRole role,
+                             const char *actor, const char *reason, gboolean dry_run, gint64 now,
+                             TlStoreCallback callback, gpointer user_data);
+/* How the store and the log were found. */
+typedef struct
+{
+  guint64 counter;
+  guint64 log_bytes;
+  guint applied; /* lines of the log that the store did not know */
+  gboolean created;
+  gboolean restored; /* nobody is admitted until tl_store_confirm_devices() */
+  char *restored_reason;
+  gint64 restored_at;
+} TlStoreAdmission;
+/* Start-up, sync, once, before any change of admission: opens admission.log beside the database, makes it when there
+ * never was one, applies what the store does not know yet. A log that is missing although the store had one, is behind
+ * the store, is damaged or another gateway's makes this a restored gateway (P): codes and open pairing requests are
+ * voided, in the same transaction. key: 32 bytes. Fails only when it cannot be read or written. */
+TlStoreAdmission *tl_store_open_admission (TlStore *store, const char *gateway_id, TlSecret *key, gint64 now,
+                                           GError **error);
+void tl_store_admission_free (TlStoreAdmission *admission);
+/* result: TlStoreAdmission */
+void tl_store_get_admission (TlStore *store, TlStoreCallback callback, gpointer user_data);
+/* [durable] The operator confirmed the list of devices. restored_at names the restoration whose list was looked at:
+ * FAILED_PRECONDITION when it is another; 0: whichever. result: TlStoreConfirmation */
+typedef struct
+{
+  guint devices;    /* active */
+  gboolean already; /* there was nothing to confirm */
+} TlStoreConfirmation;
+void tl_store_confirm_devices (TlStore *store, gint64 restored_at, const char *actor, const char *reason, gint64 now,
+                               TlStoreCallback callback, gpointer user_data);
+
+/* ---- devices, what admits nobody ---- */
+/* [durable] result: char* = the name before, equal to the new one when nothing changed */
+void tl_store_rename_device (TlStore *store, const char *device_id, const char *name, const char *actor, gint64 now,
+                             TlStoreCallback callback, gpointer user_data);
+/* Asks an active or suspended device to renew now: `certificate.renew` in its log. result: TlStoreRotation */
+typedef struct
+{
+  TlEventRecord *event;
+  gboolean already; /* one is there that it has not acknowledged */
+} TlStoreRotation;
+void tl_store_rotate_device (TlStore *store, const char *device_id, const char *event_id, const char *actor, gint64 now,
                              TlStoreCallback callback, gpointer user_data);
 /* [durable] Renewal (PROTOCOL 4.3), one transaction: the device is looked at again (REVOKED: revoked or removed;
  * SUSPENDED; NOT_FOUND; PERMISSION_DENIED: another identity key than the one whose proof was checked), so is the time
@@ -298,7 +352,7 @@ typedef struct
   guint64 wal_bytes;
   gint64 requests_kept, events_kept, certificates_kept; /* history, logs */
   guint known_nodes;                                    /* imported, not paired */
-  guint devices_active, codes_live, pairings_pending, requests_open;
+  guint devices_active, devices_suspended, devices_revoked, codes_live, pairings_pending, requests_open;
   guint64 journal_rows;
   gint64 journal_oldest; /* wall-clock ms; 0: no row */
   TlJournalHead journal_head;
@@ -307,5 +361,6 @@ typedef struct
 void tl_store_get_status (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlAdmissions, tl_admissions_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlStoreAdmission, tl_store_admission_free)
 
 G_END_DECLS

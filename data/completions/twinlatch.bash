@@ -15,9 +15,17 @@ _twinlatch_options ()
     "pairing watch") echo "" ;;
     "pairing approve") echo "--code" ;;
     "pairing reject") echo "--reason" ;;
-    "devices list") echo "--all" ;;
+    "devices list") echo "--all --state --role --connected --approved-by" ;;
     "devices show") echo "" ;;
-    "devices revoke") echo "--reason --yes" ;;
+    "devices rename") echo "" ;;
+    "devices suspend") echo "--reason --dry-run" ;;
+    "devices resume") echo "--reason" ;;
+    "devices revoke") echo "--reason --dry-run --yes" ;;
+    "devices clear") echo "--reason" ;;
+    "devices remove") echo "--reason --dry-run --yes" ;;
+    "devices role") echo "--reason --dry-run --yes" ;;
+    "devices rotate") echo "" ;;
+    "devices confirm") echo "--reason --yes" ;;
     "nodes list") echo "" ;;
     "nodes show") echo "" ;;
     "nodes watch") echo "" ;;
@@ -74,8 +82,12 @@ _twinlatch ()
       COMPREPLY=($(compgen -W "node operator" -- "$cur"))
       return
       ;;
+    --state)
+      COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
+      return
+      ;;
     --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output | --kind | --device | --actor | \
-      --subject | --since | --until | --limit | --head)
+      --subject | --since | --until | --limit | --head | --approved-by)
       return
       ;;
   esac
@@ -88,7 +100,7 @@ _twinlatch ()
     "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca journal status version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
-    devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
+    devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
     journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;

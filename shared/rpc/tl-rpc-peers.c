@@ -385,7 +385,8 @@ collect (TlRpcPeers *peers, const char *device_id, const char *fingerprint, GPtr
 }
 
 void
-tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerprint, guint *calls, guint *connections)
+tl_rpc_peers_drop (TlRpcPeers *peers, TlRpcDrop how, const char *device_id, const char *fingerprint, guint *calls,
+                   guint *connections)
 {
   g_autoptr (GPtrArray) doomed = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   g_autoptr (GHashTable) addresses = g_hash_table_new_full (address_hash, address_equal, g_free, NULL);
@@ -396,13 +397,17 @@ tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerp
   collect (peers, device_id, fingerprint, doomed, addresses);
   pthread_mutex_unlock (&peers->lock);
 
-  cancel_all (doomed, GRPC_STATUS_UNAUTHENTICATED, "this certificate is not admitted any more");
+  if (how == TL_RPC_DROP_CUT)
+    cancel_all (doomed, GRPC_STATUS_UNAUTHENTICATED, "this certificate is not admitted any more");
+  else if (how == TL_RPC_DROP_RESET)
+    cancel_all (doomed, GRPC_STATUS_UNAVAILABLE, "what this device may do was changed; connect again");
   sockets = g_hash_table_size (addresses) > 0 ? list_sockets (peers) : NULL;
   for (guint i = 0; sockets != NULL && i < sockets->len; i++)
     {
       const Socket *candidate = &g_array_index (sockets, Socket, i);
 
-      if (g_hash_table_contains (addresses, &candidate->address) && shut_down (peers, candidate))
+      if (g_hash_table_contains (addresses, &candidate->address)
+          && (how == TL_RPC_DROP_COUNT || shut_down (peers, candidate)))
         n++;
     }
   if (calls != NULL)

@@ -457,13 +457,25 @@ tl_rpc_server_shutdown (TlRpcServer *server, guint grace_ms, GFunc done, gpointe
 void
 tl_rpc_server_drop_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections)
 {
-  tl_rpc_peers_drop (server->peers, device_id, NULL, calls, connections);
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_CUT, device_id, NULL, calls, connections);
+}
+
+void
+tl_rpc_server_count_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections)
+{
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_COUNT, device_id, NULL, calls, connections);
+}
+
+void
+tl_rpc_server_reset_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections)
+{
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_RESET, device_id, NULL, calls, connections);
 }
 
 void
 tl_rpc_server_drop_fingerprint (TlRpcServer *server, const char *fingerprint, guint *calls, guint *connections)
 {
-  tl_rpc_peers_drop (server->peers, NULL, fingerprint, calls, connections);
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_CUT, NULL, fingerprint, calls, connections);
 }
 
 guint

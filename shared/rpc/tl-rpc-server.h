@@ -66,7 +66,12 @@ void tl_rpc_server_shutdown (TlRpcServer *server, guint grace_ms, GFunc done, gp
 /* Revocation (PROTOCOL 4.4), after the admitted set was changed: cancels the device's calls, shuts its sockets down.
  * Order: set, calls, sockets. */
 void tl_rpc_server_drop_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections);
-/* The same for one certificate (superseded, ended). Also happens by itself at a certificate's notAfter, within 1 s. */
+/* Counts what that would end. */
+void tl_rpc_server_count_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections);
+/* Ends the calls and connections of a device that is still admitted (its role was changed): it may connect again. */
+void tl_rpc_server_reset_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections);
+/* As drop_device for one certificate (superseded, ended). Also happens by itself at a certificate's notAfter, within 1
+ * s. */
 void tl_rpc_server_drop_fingerprint (TlRpcServer *server, const char *fingerprint, guint *calls, guint *connections);
 guint tl_rpc_server_stranger_count (TlRpcServer *server);
 

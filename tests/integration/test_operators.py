@@ -26,7 +26,7 @@ REMOTE = {"MintNodePairingCode", "ListPairingCodes", "CancelPairingCode", "ListP
           "DecidePairing", "ListDevices", "GetDevice", "RevokeDevice", "ListNodes", "WatchNodes", "ExecuteCapability",
           "CancelCapability", "ListCapabilityRequests", "GetCapabilityRequest", "WatchEvents", "GetStatus", "GetCaBundle"}
 LOCAL = ["SetDeviceRole", "SuspendDevice", "ResumeDevice", "RenameDevice", "RemoveDevice", "ClearDevice", "RotateDevice",
-         "SetNodeCapability", "RotateCa", "RetireCa", "ReadJournal", "VerifyJournal"]
+         "SetNodeCapability", "RotateCa", "RetireCa", "ReadJournal", "VerifyJournal", "GetJournalHead", "ConfirmDevices"]
 
 
 class Base(twinlatch.TestCase):

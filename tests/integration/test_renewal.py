@@ -195,16 +195,31 @@ class WhoMayRenew(twinlatch.TestCase):
     def test_what_the_gateway_says_to_those_it_does_not_renew(self):
         unknown = Renewer(self.gw, self.device)
         self.assertRpcError(wire.PERMISSION_DENIED, "permission_denied", unknown.by_identity, self.stranger, device_id=ulid())
+        for change, reason, word in (("SuspendDevice", "suspended", "suspended"), ("ResumeDevice", None, None),
+                                     ("RemoveDevice", "revoked", "removed")):
+            with self.subTest(change):
+                getattr(self.gw.admin, change)(device=self.device.device_id)
+                if reason is None:
+                    self.renewer.take(self.renewer.by_identity(self.stranger))
+                    continue
+                error = self.assertRpcError(wire.PERMISSION_DENIED, reason, self.renewer.by_identity, self.stranger)
+                self.assertIn(word, error.message)
+                self.assertEqual(journal(self.gw, "certificate.refused", self.device.device_id)[-1]["reason"], reason)
+        self.device = self.gw.pair_device("revoked")
+        self.renewer = Renewer(self.gw, self.device)
         self.gw.admin.RevokeDevice(device=self.device.device_id)
         error = self.assertRpcError(wire.PERMISSION_DENIED, "revoked", self.renewer.by_identity, self.stranger)
         self.assertIn("revoked", error.message)
-        for state, reason in ((1, "suspended"), (3, "revoked")):
-            self.gw.stop()
-            self.gw.edit_database(("UPDATE devices SET state = ? WHERE device_id = ?", state, self.device.device_id))
-            self.gw.start()
-            self.assertRpcError(wire.PERMISSION_DENIED, reason, self.renewer.by_identity, self.gw.connect())
-            refusals = journal(self.gw, "certificate.refused", self.device.device_id)
-            self.assertEqual(refusals[-1]["reason"], reason)
+
+    def test_a_restored_gateway_renews_nothing(self):
+        """Until its operator confirmed the list of devices (PROTOCOL 4.4)."""
+        self.gw.stop()
+        (self.gw.state / "admission.log").unlink()
+        self.gw.start()
+        with self.gw.connect() as stranger:
+            self.assertRpcError(wire.UNAVAILABLE, "unavailable", self.renewer.by_identity, stranger)
+            self.gw.admin.ConfirmDevices()
+            self.renewer.by_identity(stranger)
 
 
 class Limits(twinlatch.TestCase):

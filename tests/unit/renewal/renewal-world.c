@@ -378,6 +378,7 @@ world_new (guint64 seed, gint64 device_clock_error_ms)
 {
   World *world = g_new0 (World, 1);
   g_autoptr (GError) error = NULL;
+  g_autoptr (TlSecret) key = NULL;
 
   world->random = tl_random_new_test (seed);
   world->clock = tl_clock_new_virtual (STORE_NOW);
@@ -389,6 +390,10 @@ world_new (guint64 seed, gint64 device_clock_error_ms)
   g_assert_no_error (error);
   world->node_directory = make_directory ();
   open_gateway (world);
+  key = tl_secret_new (32);
+  world->store.admission
+      = tl_store_open_admission (world->store.store, tl_gateway_identity_id (world->gateway), key, STORE_NOW, &error);
+  g_assert_no_error (error);
   pair (world);
   start_device (world);
   return world;
@@ -401,6 +406,7 @@ world_free (World *world)
 
   stop_device (world);
   close_gateway (world);
+  tl_store_admission_free (world->store.admission);
   tl_store_close (world->store.store);
   tl_secret_store_unref (world->secrets);
   tl_clock_free (world->clock);

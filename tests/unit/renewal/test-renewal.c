@@ -152,8 +152,9 @@ test_revoked (void)
   g_autoptr (TlDeviceIdentity) kept = NULL;
 
   g_assert_true (world_connect (world, 1));
-  tl_store_revoke_device (world->store.store, tl_device_identity_device_id (world->identity), "uid:0", NULL,
-                          tl_clock_wall_ms (world->clock), answer_callback, &answer);
+  tl_store_change_device (world->store.store, TL_ADMISSION_REVOKE, tl_device_identity_device_id (world->identity),
+                          TL_ROLE_NODE, "uid:0", NULL, FALSE, tl_clock_wall_ms (world->clock), answer_callback,
+                          &answer);
   assert_ok (&world->store, &answer);
   tl_admitted_set_remove_device (world->admitted, tl_device_identity_device_id (world->identity));
   g_assert_false (world_connect (world, 6));

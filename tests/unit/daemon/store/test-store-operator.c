@@ -31,7 +31,8 @@ make_own_code (Fixture *f)
 static void
 revoke_operator (Fixture *f)
 {
-  tl_store_revoke_device (f->store, OPERATOR, "uid:0", "lost", STORE_NOW, NULL, NULL);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, OPERATOR, TL_ROLE_NODE, "uid:0", "lost", FALSE, STORE_NOW,
+                          NULL, NULL);
 }
 
 static void
@@ -153,12 +154,16 @@ test_revoke (Fixture *f, gconstpointer data)
 
   (void)data;
   g_free (pair_device (f, other, 6, TL_ROLE_OPERATOR));
-  tl_store_revoke_device (f->store, other, ACTOR, "", STORE_NOW, answer_callback, &denied);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, other, TL_ROLE_NODE, ACTOR, "", FALSE, STORE_NOW,
+                          answer_callback, &denied);
   assert_failed (f, &denied, TL_ERROR_LOCAL_ONLY);
-  tl_store_revoke_device (f->store, NODE, ACTOR, "", STORE_NOW, answer_callback, &node);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, NODE, TL_ROLE_NODE, ACTOR, "", FALSE, STORE_NOW,
+                          answer_callback, &node);
   assert_ok (f, &node);
-  tl_store_revoke_device (f->store, OPERATOR, ACTOR, "", STORE_NOW, answer_callback, &itself); /* Unpair */
-  tl_store_revoke_device (f->store, other, ACTOR, "", STORE_NOW, answer_callback, &late);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, OPERATOR, TL_ROLE_NODE, ACTOR, "", FALSE, STORE_NOW,
+                          answer_callback, &itself); /* Unpair */
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, other, TL_ROLE_NODE, ACTOR, "", FALSE, STORE_NOW,
+                          answer_callback, &late);
   assert_ok (f, &itself);
   assert_failed (f, &late, TL_ERROR_NOT_OPERATOR);
 }

@@ -172,7 +172,8 @@ revoke_device (Fixture *f, const char *device_id)
 {
   Answer answer = ANSWER (NULL);
 
-  tl_store_revoke_device (f->store, device_id, "uid:0", "lost", STORE_NOW, answer_callback, &answer);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, device_id, TL_ROLE_NODE, "uid:0", "lost", FALSE, STORE_NOW,
+                          answer_callback, &answer);
   assert_ok (f, &answer);
 }
 
@@ -387,7 +388,8 @@ test_complete_after_revocation (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 
   approve (f, request);
   g_assert_cmpint (complete (f, request, certificate, STORE_NOW, &one), ==, REQUEST_OK);
-  tl_store_revoke_device (f->store, device_id, "uid:0", "", STORE_NOW, NULL, NULL);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, device_id, TL_ROLE_NODE, "uid:0", "", FALSE, STORE_NOW, NULL,
+                          NULL);
   g_assert_cmpint (complete (f, request, certificate, STORE_NOW, NULL), ==, TL_ERROR_REVOKED);
 }
 
