@@ -314,7 +314,7 @@ class AsTimeGoesBy(twinlatch.TestCase):
         self.gw.restart()  # its own certificate has ended too
         self.laptop.run(self.gw)
         self.assertEqual(self.renewed(), ["certificate", "identity"])
-        self.assertFalse(self.state_of_node()["certificate_ended"])
+        until(lambda: not self.state_of_node()["certificate_ended"], "the new certificate on disk")
         self.laptop.stop()
         # Beyond the grace: refused, says so, and forgets nothing.
         self.at(11 * DAY + 26 * HOUR + 30 * DAY)
@@ -328,6 +328,9 @@ class AsTimeGoesBy(twinlatch.TestCase):
 
     def test_a_running_node_notices_by_wall_clock(self):
         self.laptop.run(self.gw)
+        self.assertIn("CERTIFICATE ENDS", twinlatch.Cli(self.gw.environment).run("devices", "list").stdout)
+        self.assertIn("replaced by itself", twinlatch.Cli(self.gw.environment).run("status").stdout)
+        self.assertIn("renews it by itself", self.laptop.cli.run("node", "status", *self.laptop.options()).stdout)
         self.assertEqual(self.renewed(), [])
         self.at(19 * HOUR)
         until(lambda: self.renewed() == ["certificate"], "the renewal", timeout=60)
