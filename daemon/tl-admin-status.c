@@ -19,7 +19,9 @@ reply (StatusWait *status, guint32 pin_failures)
   TlGateway *gateway = status->wait->gateway;
   Twinlatch__V1__GetStatusResponse answer = TWINLATCH__V1__GET_STATUS_RESPONSE__INIT;
   TlCertificateAuthority *ca = tl_gateway_identity_ca (gateway->identity);
+  TlStoreCheck check = { 0 };
 
+  tl_store_get_check (gateway->store, &check);
   answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
   answer.version = (char *)TL_VERSION;
@@ -45,7 +47,12 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.pin_failures_last_hour = pin_failures;
   answer.state_dir = gateway->state_dir;
   answer.pid = (guint32)getpid ();
+  answer.store_check = (char *)tl_store_check_verdict_to_string (check.verdict);
+  answer.store_checked_at_unix_ms = check.finished_at;
+  answer.store_checked_pages = check.pages;
+  answer.store_problem = tl_wire_string (check.problem);
   tl_rpc_call_reply (status->wait->call, &answer.base);
+  tl_store_check_clear (&check);
 }
 
 static void

@@ -42,6 +42,16 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  if (status->store_checked_at_unix_ms > 0)
+    {
+      g_autofree char *when = tl_cli_time (cli, status->store_checked_at_unix_ms);
+
+      tl_table_take_pair (table, _ ("Store check"), g_strdup_printf ("%s, %s", status->store_check, when));
+    }
+  else if (status->store_check[0] != '\0')
+    tl_table_add_pair (table, _ ("Store check"), status->store_check);
+  if (status->store_problem[0] != '\0')
+    tl_table_add_pair (table, _ ("STORE PROBLEM"), status->store_problem);
   tl_table_add_pair (table, _ ("Secrets"), status->secrets_encrypted ? _ ("encrypted") : _ ("plain files, mode 0600"));
   tl_table_take_pair (table, _ ("CA generation"), g_strdup_printf ("G%u", status->ca_generation));
   tl_table_take_pair (table, _ ("CA ends"), tl_cli_time (cli, status->ca_not_after_unix_ms));

@@ -131,10 +131,15 @@ static const char version_2[] = "CREATE TABLE journal ("
                                 "  detail TEXT NOT NULL CHECK (length (CAST (detail AS BLOB)) <= 4096),"
                                 "  hash BLOB NOT NULL CHECK (length (hash) = 32)) STRICT;";
 
+/* Version 8: every page carries a checksum (tl-checked-vfs.h). No table changes; tl_store_upgrade() has rewritten an
+ * older database before this step says so. */
+static const char version_8[] = "";
+
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
   { 1, version_1 },
   { 2, version_2 },
+  { TL_STORE_CHECKED_VERSION, version_8 },
   { 0, NULL },
 };
 

@@ -2,7 +2,10 @@
 #include "store-fixture.h"
 
 #include <glib/gstdio.h>
+#include <sqlite3.h>
 #include <string.h>
+
+#include "daemon/store/tl-checked-vfs.h"
 
 void
 remove_directory (const char *path)
@@ -17,6 +20,18 @@ remove_directory (const char *path)
       g_unlink (file);
     }
   g_rmdir (path);
+}
+
+void
+fixture_sql (const char *directory, const char *sql)
+{
+  g_autofree char *path = g_build_filename (directory, TL_STORE_FILE, NULL);
+  sqlite3 *db = NULL;
+
+  tl_checked_vfs_register ();
+  g_assert_cmpint (sqlite3_open_v2 (path, &db, SQLITE_OPEN_READWRITE, TL_CHECKED_VFS), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (db);
 }
 
 void
@@ -47,6 +62,26 @@ fixture_reopen (Fixture *f)
   tl_store_close (f->store);
   f->store = tl_store_open (f->directory, NULL, &error);
   g_assert_no_error (error);
+}
+
+void
+fixture_wait_check (Fixture *f, TlStoreCheckVerdict verdict, const char *word)
+{
+  TlStoreCheck check = { 0 };
+
+  /* The thread announces it nowhere; health polls as well. */
+  for (tl_store_get_check (f->store, &check); check.finished_at == 0; tl_store_get_check (f->store, &check))
+    {
+      tl_store_check_clear (&check);
+      g_usleep (1000);
+    }
+  g_assert_cmpstr (tl_store_check_verdict_to_string (check.verdict), ==, tl_store_check_verdict_to_string (verdict));
+  if (word != NULL)
+    g_assert_nonnull (strstr (check.problem, word));
+  else
+    g_assert_null (check.problem);
+  g_assert_cmpuint (check.pages, >, 0);
+  tl_store_check_clear (&check);
 }
 
 char *
