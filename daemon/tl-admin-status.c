@@ -4,6 +4,7 @@
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
 
@@ -21,7 +22,10 @@ reply (StatusWait *status, guint32 pin_failures)
   TlCertificateAuthority *ca = tl_gateway_identity_ca (gateway->identity);
   TlStoreCheck check = { 0 };
 
+  TlRuntimeSnapshotStatus snapshot;
+
   tl_store_get_check (gateway->store, &check);
+  tl_runtime_snapshot_get_status (gateway->snapshot, &snapshot);
   answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
   answer.version = (char *)TL_VERSION;
@@ -51,7 +55,16 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.store_checked_at_unix_ms = check.finished_at;
   answer.store_checked_pages = check.pages;
   answer.store_problem = tl_wire_string (check.problem);
+  answer.wal_bytes = status->store.wal_bytes;
+  answer.requests_kept = (guint64)status->store.requests_kept;
+  answer.events_kept = (guint64)status->store.events_kept;
+  answer.certificates_kept = (guint64)status->store.certificates_kept;
+  answer.nodes_not_paired = status->store.known_nodes;
+  answer.snapshot_bytes = snapshot.bytes;
+  answer.snapshot_written_unix_ms = snapshot.written_at;
+  answer.snapshot_error = tl_wire_string (snapshot.error);
   tl_rpc_call_reply (status->wait->call, &answer.base);
+  g_free (snapshot.error);
   tl_store_check_clear (&check);
 }
 

@@ -9,11 +9,13 @@
 #include "base/tl-log.h"
 #include "crypto/tl-hash.h"
 #include "daemon/store/tl-journal.h"
+#include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-admin-service.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
+#include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "identity/tl-state-lock.h"
 #include "pairing/tl-pairing-link.h"
@@ -35,7 +37,8 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
   if (!tl_dir_ensure (options->state_dir, 0700, error))
     return FALSE;
   self->store = tl_store_open_with (options->state_dir, options->store_flags, NULL, error);
-  if (self->store == NULL)
+  if (self->store == NULL
+      || !tl_runtime_import (self->store, options->state_dir, self->started_ms, self->random, error))
     return FALSE;
   self->secrets = tl_secret_store_new_file (secrets_dir, options->secrets_key, error);
   if (self->secrets == NULL)
@@ -68,6 +71,26 @@ load_admissions (TlGateway *self, GError **error)
   return TRUE;
 }
 
+/* gRPC takes 0.0.0.0 and [::] alike for "every address of both families": the second wildcard of a port is served by
+ * the first, and binding it would fail. */
+static gboolean
+is_covered (char *const *listen, guint index)
+{
+  const char *colon = strrchr (listen[index], ':');
+  static const char *const wildcards[] = { "0.0.0.0:", "[::]:" };
+  gboolean wildcard = FALSE, before = FALSE;
+
+  if (g_str_equal (colon, ":0")) /* each a port of its own */
+    return FALSE;
+  for (guint w = 0; w < G_N_ELEMENTS (wildcards); w++)
+    {
+      wildcard |= g_str_has_prefix (listen[index], wildcards[w]);
+      for (guint i = 0; i < index; i++)
+        before |= g_str_has_prefix (listen[i], wildcards[w]) && g_str_equal (strrchr (listen[i], ':'), colon);
+    }
+  return wildcard && before;
+}
+
 static gboolean
 listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
 {
@@ -78,11 +101,13 @@ listen_all (TlGateway *self, const TlGatewayOptions *options, GError **error)
     {
       guint16 port = 0;
       const char *colon = strrchr (listen[i], ':');
-      if (!tl_rpc_server_listen_tls (self->server, listen[i], tl_gateway_identity_rpc (self->identity), &port, error))
+      if (is_covered (listen, i))
         {
-          g_prefix_error (error, "cannot listen on %s: ", listen[i]);
-          return FALSE;
+          g_ptr_array_add (bound, g_strdup (listen[i]));
+          continue;
         }
+      if (!tl_rpc_server_listen_tls (self->server, listen[i], tl_gateway_identity_rpc (self->identity), &port, error))
+        return FALSE;
       g_ptr_array_add (bound, g_strdup_printf ("%.*s:%u", (int)(colon - listen[i]), listen[i], port));
     }
   g_ptr_array_add (bound, NULL);
@@ -174,6 +199,17 @@ on_probed (const GError *error, gpointer result, gpointer user_data)
     update_health (self);
 }
 
+static void
+keep_snapshot (TlGateway *self)
+{
+  guint64 generation = tl_store_generation (self->store);
+
+  if (generation == self->snapshot_generation)
+    return;
+  self->snapshot_generation = generation;
+  tl_runtime_snapshot_request (self->snapshot);
+}
+
 static gboolean
 on_tick (gpointer user_data)
 {
@@ -184,6 +220,7 @@ on_tick (gpointer user_data)
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
   update_health (self);
+  keep_snapshot (self);
   if (self->ticks++ % PROBE_TICKS == 0 || !writable)
     {
       if (!self->probing)
@@ -223,6 +260,7 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
     }
   self->advertised = advertised_addresses (self, options->config);
   tl_rpc_health_set_serving (self->health, TRUE);
+  self->snapshot = tl_runtime_snapshot_new (self->state_dir, tl_gateway_identity_id (self->identity), self->clock);
   self->tick_source = g_timeout_add (TICK_MS, on_tick, self);
   return self;
 }
@@ -278,6 +316,8 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   while (!down)
     g_main_context_iteration (NULL, TRUE);
   tl_pairing_service_wait_idle (self->pairing);
+  tl_store_flush (self->store);
+  g_clear_pointer (&self->snapshot, tl_runtime_snapshot_free);
   gateway_free (self);
 }
 

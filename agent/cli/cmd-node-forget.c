@@ -3,6 +3,7 @@
 
 #include "agent/cli/tl-json-out.h"
 #include "agent/cli/tl-node-process.h"
+#include "agent/cli/tl-node-scope.h"
 #include "agent/cli/tl-prompt.h"
 #include "agent/cli/tl-text.h"
 #include "agent/cli/tl-verb.h"
@@ -12,7 +13,7 @@
 static gboolean
 run (TlCli *cli, TlArgs *args, GError **error)
 {
-  g_autoptr (TlNodeState) state = tl_node_state_open (tl_cli_state_dir (cli), tl_args_argument (args, 0), error);
+  g_autoptr (TlNodeState) state = NULL;
   const TlNodeMarker *marker;
   g_autofree char *gateway_id = NULL;
   g_autofree char *device_id = NULL;
@@ -20,6 +21,9 @@ run (TlCli *cli, TlArgs *args, GError **error)
   g_autofree char *question = NULL;
   g_autoptr (TlNodeStatus) process = NULL;
 
+  if (!tl_node_scope_enter (cli, tl_args_flag (args, "system"), error))
+    return FALSE;
+  state = tl_node_state_open (tl_cli_state_dir (cli), tl_args_argument (args, 0), error);
   if (state == NULL)
     return FALSE;
   marker = tl_node_state_marker (state);
@@ -49,6 +53,7 @@ run (TlCli *cli, TlArgs *args, GError **error)
 
 static const TlOption options[] = {
   { "yes", TL_OPTION_FLAG, NULL, N_ ("do not ask") },
+  { "system", TL_OPTION_FLAG, NULL, N_ ("a pairing of the whole computer; needs root") },
   { NULL },
 };
 

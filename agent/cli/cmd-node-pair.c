@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <glib/gi18n.h>
 
+#include "agent/cli/tl-node-scope.h"
 #include "agent/cli/tl-pair-flow.h"
 #include "agent/cli/tl-verb.h"
 
 static gboolean
 run (TlCli *cli, TlArgs *args, GError **error)
 {
-  const TlPairFlowOptions options = {
+  gboolean system = tl_args_flag (args, "system");
+  TlPairFlowOptions options = {
     .gateway = tl_args_text (args, "gateway"),
     .from = tl_args_text (args, "from"),
     .name = tl_args_text (args, "name"),
     .replace = tl_args_flag (args, "replace"),
     .yes = tl_args_flag (args, "yes"),
+    .system = system,
   };
   g_autoptr (TlNodeState) state = NULL;
 
   tl_secret_harden_process ();
+  if (!tl_node_scope_open_from (system, &options.from, error) || !tl_node_scope_enter (cli, system, error))
+    return FALSE;
   state = tl_pair_flow_run (cli, &options, error);
   if (state == NULL)
     return FALSE;
-  tl_pair_flow_print_paired (cli, state);
+  tl_pair_flow_print_paired (cli, state, system);
   return TRUE;
 }
 
@@ -30,6 +35,7 @@ static const TlOption options[] = {
   { "name", TL_OPTION_TEXT, "NAME", N_ ("name of this device (default: the host name)") },
   { "replace", TL_OPTION_FLAG, NULL, N_ ("pair anew with a gateway this computer knows") },
   { "yes", TL_OPTION_FLAG, NULL, N_ ("connect to what a link names without asking") },
+  { "system", TL_OPTION_FLAG, NULL, N_ ("for the node of the whole computer (node install --system); needs root") },
   { NULL },
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/cli/tl-json-out.h"
+#include "agent/cli/tl-node-scope.h"
 #include "agent/cli/tl-pair-flow.h"
 #include "agent/cli/tl-prompt.h"
 #include "agent/cli/tl-verb.h"
@@ -54,7 +55,6 @@ on_state (TlNodeRuntime *runtime, TlNodeRunState state, const char *detail, gpoi
   if (state != TL_NODE_CONNECTED || run->was_connected)
     return;
   run->was_connected = TRUE;
-  sd_notify (0, "READY=1");
   if (run->prints_ready)
     print_ready (run);
 }
@@ -85,12 +85,31 @@ on_signal (gpointer user_data)
 }
 
 static gboolean
+on_watchdog (gpointer user_data)
+{
+  (void)user_data;
+  sd_notify (0, "WATCHDOG=1");
+  return G_SOURCE_CONTINUE;
+}
+
+/* From the main loop: a loop that hangs stops telling, and systemd starts the node anew. 0: no watchdog. */
+static guint
+feed_watchdog (void)
+{
+  guint64 watchdog_us = 0;
+
+  if (sd_watchdog_enabled (0, &watchdog_us) <= 0 || watchdog_us < 3000)
+    return 0;
+  return g_timeout_add ((guint)(watchdog_us / 3000), on_watchdog, NULL);
+}
+
+static gboolean
 work (TlCli *cli, TlNodeState *state, TlNodeConfig *config, gboolean prints_ready, GError **error)
 {
   Run run = { .cli = cli, .marker = tl_node_state_marker (state), .prints_ready = prints_ready };
   g_autoptr (TlNodeRuntime) runtime = tl_node_runtime_new (tl_cli_loop (cli), state, config, error);
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
-  guint sigint, sigterm;
+  guint sigint, sigterm, watchdog;
 
   if (runtime == NULL)
     return FALSE;
@@ -101,9 +120,14 @@ work (TlCli *cli, TlNodeState *state, TlNodeConfig *config, gboolean prints_read
     return FALSE;
   sigint = g_unix_signal_add (SIGINT, on_signal, &run);
   sigterm = g_unix_signal_add (SIGTERM, on_signal, &run);
+  watchdog = feed_watchdog ();
+  /* Working, not connected: the gateway may be away for days, and who starts us should not wait for it. */
+  sd_notify (0, "READY=1");
   g_main_loop_run (loop);
   g_source_remove (sigint);
   g_source_remove (sigterm);
+  if (watchdog > 0)
+    g_source_remove (watchdog);
   if (run.ended == NULL)
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&run.ended));
@@ -132,7 +156,9 @@ add_roots (TlNodeConfig *config, const char *const *roots, GError **error)
 static TlNodeConfig *
 load_config (TlCli *cli, TlArgs *args, GError **error)
 {
-  g_autoptr (TlNodeConfig) config = tl_node_config_load (tl_args_text (args, "config"), error);
+  const char *path = tl_args_text (args, "config");
+  g_autoptr (TlNodeConfig) config = path == NULL && tl_args_flag (args, "system") ? tl_node_config_load_system (error)
+                                                                                  : tl_node_config_load (path, error);
   TlLogLevel level = TL_LOG_INFO;
 
   if (config == NULL)
@@ -152,11 +178,12 @@ static TlNodeState *
 open_or_pair (TlCli *cli, TlArgs *args, TlNodeConfig *config, GError **error)
 {
   g_autoptr (GPtrArray) gateways = tl_node_state_list (tl_cli_state_dir (cli), error);
-  const TlPairFlowOptions options = {
+  TlPairFlowOptions options = {
     .gateway = tl_args_text (args, "gateway"),
     .from = tl_args_text (args, "from"),
     .name = tl_config_get_string (config->config, "node", "name"),
     .yes = tl_args_flag (args, "yes"),
+    .system = tl_args_flag (args, "system"),
   };
   TlNodeState *state;
 
@@ -173,7 +200,7 @@ open_or_pair (TlCli *cli, TlArgs *args, TlNodeConfig *config, GError **error)
     }
   state = tl_pair_flow_run (cli, &options, error);
   if (state != NULL)
-    tl_pair_flow_print_paired (cli, state);
+    tl_pair_flow_print_paired (cli, state, options.system);
   return state;
 }
 
@@ -184,6 +211,8 @@ run_verb (TlCli *cli, TlArgs *args, GError **error)
   g_autoptr (TlNodeState) state = NULL;
 
   tl_secret_harden_process ();
+  if (!tl_node_scope_enter (cli, tl_args_flag (args, "system"), error))
+    return FALSE;
   config = load_config (cli, args, error);
   if (config == NULL)
     return FALSE;
@@ -200,6 +229,8 @@ static const TlOption options[] = {
   { "from", TL_OPTION_TEXT, "FILE",
     N_ ("pair first with the PIN or link in a file (- is standard input), when not paired") },
   { "yes", TL_OPTION_FLAG, NULL, N_ ("when pairing, connect to what a link names without asking") },
+  { "system", TL_OPTION_FLAG, NULL,
+    N_ ("as the node of the whole computer: /var/lib/twinlatch-node, /etc/twinlatch/node.conf") },
   { "print-ready", TL_OPTION_FLAG, NULL, N_ ("print one line of JSON when connected for the first time") },
   { NULL },
 };
@@ -210,7 +241,9 @@ const TlVerb tl_verb_node_run = {
   .summary = N_ ("work as a node: run what operators ask for"),
   .details = N_ ("Runs until SIGTERM or SIGINT and reconnects by itself. Pairs first when this computer is not paired "
                  "and a terminal or\n"
-                 "--from gives a code. Logs to the journal or standard error; tells systemd when it is connected."),
+                 "--from gives a code. Logs to the journal or standard error; tells systemd when it works and, with a "
+                 "watchdog, that it\n"
+                 "still does."),
   .options = options,
   .refuses_codes = TRUE,
   .run = run_verb,

@@ -84,6 +84,13 @@ tl_cli_state_dir (TlCli *cli)
   return cli->state_dir;
 }
 
+void
+tl_cli_set_state_dir (TlCli *cli, const char *state_dir)
+{
+  g_free (cli->state_dir);
+  cli->state_dir = g_strdup (state_dir);
+}
+
 guint
 tl_cli_timeout_ms (TlCli *cli)
 {

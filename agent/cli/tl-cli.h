@@ -23,8 +23,10 @@ void tl_cli_free (TlCli *cli);
 gboolean tl_cli_is_json (TlCli *cli);
 /* Standard output is a terminal that may be coloured. */
 gboolean tl_cli_is_coloured (TlCli *cli);
-const char *tl_cli_socket (TlCli *cli);      /* --socket, NULL: look for it */
-const char *tl_cli_state_dir (TlCli *cli);   /* --state-dir, NULL: default */
+const char *tl_cli_socket (TlCli *cli);    /* --socket, NULL: look for it */
+const char *tl_cli_state_dir (TlCli *cli); /* --state-dir, NULL: default */
+/* --system stands for another default. */
+void tl_cli_set_state_dir (TlCli *cli, const char *state_dir);
 guint tl_cli_timeout_ms (TlCli *cli);        /* --timeout, or the default */
 guint tl_cli_stream_timeout_ms (TlCli *cli); /* --timeout, 0 when not given: watching has no end of its own */
 gint64 tl_cli_now_ms (TlCli *cli);

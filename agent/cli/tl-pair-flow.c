@@ -234,7 +234,7 @@ tl_pair_flow_run (TlCli *cli, const TlPairFlowOptions *options, GError **error)
 }
 
 void
-tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state)
+tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, gboolean system)
 {
   const TlNodeMarker *marker = tl_node_state_marker (state);
   g_autofree char *name = tl_text_escape (marker->gateway_name);
@@ -252,6 +252,6 @@ tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state)
       tl_cli_print_json (cli, object);
       return;
     }
-  tl_cli_print (cli, _ ("Paired with %s (%s) as %s (%s).\nStart the node with: twinlatch node run\n"), name,
-                marker->gateway_id, device_name, marker->device_id);
+  tl_cli_print (cli, _ ("Paired with %s (%s) as %s (%s).\nMake it a service with: twinlatch node install %s--start\n"),
+                name, marker->gateway_id, device_name, marker->device_id, system ? "--system " : "");
 }

@@ -18,12 +18,13 @@ typedef struct
   const char *name;    /* --name; NULL: host name */
   gboolean replace;    /* --replace */
   gboolean yes;        /* --yes */
+  gboolean system;     /* --system: for what people are told to do next */
 } TlPairFlowOptions;
 
 /* Blocks until paired or failed. With --json prints one object a line: {"event":"comparison",...},
  * {"event":"waiting",...}. */
 TlNodeState *tl_pair_flow_run (TlCli *cli, const TlPairFlowOptions *options, GError **error);
 /* What was paired: lines for people, or {"event":"paired",...}. */
-void tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state);
+void tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, gboolean system);
 
 G_END_DECLS

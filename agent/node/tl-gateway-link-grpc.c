@@ -260,10 +260,13 @@ handle_ready (GrpcLink *link)
 {
   const Twinlatch__V1__RegisterNodeResponse *answer = link->registration;
   g_autoptr (GPtrArray) addresses = g_ptr_array_new ();
+  g_autofree char *peer = link->stream != NULL ? tl_rpc_stream_peer (link->stream) : NULL;
   TlLinkRegistration registration = { .gateway_id = answer->gateway_id,
                                       .gateway_name = answer->gateway_name,
                                       .gateway_version = answer->gateway_version,
-                                      .latest_seq = answer->latest_seq };
+                                      .latest_seq = answer->latest_seq,
+                                      .peer = peer,
+                                      .transport = "grpc" };
 
   if (link->state != LINK_OPENING)
     {

@@ -24,6 +24,8 @@ typedef struct
   const char *gateway_version;
   const char *const *addresses; /* NULL-terminated */
   guint64 latest_seq;
+  const char *peer;      /* address the link goes to; NULL when the transport does not know */
+  const char *transport; /* "grpc" */
 } TlLinkRegistration;
 
 typedef struct

@@ -158,26 +158,38 @@ load_policy (TlNodeConfig *config, const char *file, GError **error)
   return TRUE;
 }
 
-TlNodeConfig *
-tl_node_config_load (const char *path, GError **error)
+static TlNodeConfig *
+load (const char *file, gboolean optional, GError **error)
 {
   g_autoptr (TlNodeConfig) config = g_new0 (TlNodeConfig, 1);
-  g_autofree char *fallback = NULL;
-  const char *file = path;
 
   config->roots = g_ptr_array_new_with_free_func (root_free);
   config->policy = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  if (path == NULL)
-    {
-      g_autofree char *directory = tl_paths_config_dir (TRUE);
-
-      file = fallback = g_build_filename (directory, "node.conf", NULL);
-    }
-
-  config->config = tl_config_load (file, path == NULL, key_table, error);
+  config->config = tl_config_load (file, optional, key_table, error);
   if (config->config == NULL || !load_roots (config, file, error) || !load_policy (config, file, error))
     return NULL;
   return g_steal_pointer (&config);
+}
+
+static TlNodeConfig *
+load_default (gboolean user, GError **error)
+{
+  g_autofree char *directory = tl_paths_config_dir (user);
+  g_autofree char *file = g_build_filename (directory, "node.conf", NULL);
+
+  return load (file, TRUE, error);
+}
+
+TlNodeConfig *
+tl_node_config_load (const char *path, GError **error)
+{
+  return path != NULL ? load (path, FALSE, error) : load_default (TRUE, error);
+}
+
+TlNodeConfig *
+tl_node_config_load_system (GError **error)
+{
+  return load_default (FALSE, error);
 }
 
 void

@@ -27,6 +27,8 @@ typedef struct
 
 /* path NULL: <user config dir>/node.conf when it exists. */
 TlNodeConfig *tl_node_config_load (const char *path, GError **error);
+/* The node of the computer: /etc/twinlatch/node.conf when it exists. */
+TlNodeConfig *tl_node_config_load_system (GError **error);
 void tl_node_config_free (TlNodeConfig *config);
 /* --root NAME=PATH on the command line. */
 gboolean tl_node_config_add_root (TlNodeConfig *config, const char *name, const char *path, GError **error);

@@ -49,6 +49,10 @@ struct _TlNodeRuntime
   gboolean announced; /* node.started was sent */
   gboolean up;        /* the link is open */
   guint refusals;
+  char *peer; /* of the open link, NULL */
+  const char *transport;
+  guint attempts; /* since the last connection */
+  gint64 next_attempt_ms;
   TlGatewayLink *link;
   GSource *retry;
   GSource *ack;
@@ -110,7 +114,11 @@ write_status (TlNodeRuntime *runtime, const char *detail)
                           .since_ms = tl_clock_wall_ms (runtime->with.clock),
                           .state = (char *)tl_node_run_state_to_string (runtime->run_state),
                           .detail = (char *)detail,
-                          .version = (char *)TL_VERSION };
+                          .version = (char *)TL_VERSION,
+                          .transport = (char *)(runtime->up ? runtime->transport : ""),
+                          .address = runtime->up ? runtime->peer : NULL,
+                          .attempts = runtime->attempts,
+                          .next_attempt_ms = runtime->next_attempt_ms };
   g_autoptr (GError) error = NULL;
 
   if (!tl_node_status_write (&status, tl_node_state_directory (runtime->state), &error))
@@ -306,6 +314,7 @@ on_closed (TlGatewayLink *link, const GError *error, gpointer user_data)
     }
   refused = is_refusal (runtime, error);
   wait_ms = tl_reconnect_next (runtime->reconnect, refused);
+  runtime->next_attempt_ms = tl_clock_wall_ms (runtime->with.clock) + wait_ms;
   set_source (runtime, &runtime->retry, (guint)MAX (wait_ms, 1), on_retry);
   enter_state (runtime, refused ? TL_NODE_REFUSED : TL_NODE_CONNECTING, error->message);
 }
@@ -342,6 +351,10 @@ on_opened (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer
 
   runtime->up = TRUE;
   runtime->refusals = 0;
+  runtime->attempts = 0;
+  runtime->transport = registration->transport != NULL ? registration->transport : "";
+  g_free (runtime->peer);
+  runtime->peer = g_strdup (registration->peer);
   tl_reconnect_connected (runtime->reconnect, tl_clock_monotonic_us (runtime->with.clock));
   learn_addresses (runtime, registration->addresses);
   if (!runtime->announced)
@@ -430,6 +443,8 @@ connect_now (TlNodeRuntime *runtime)
   clear_source (&runtime->retry);
   if (runtime->stopping || runtime->link != NULL)
     return;
+  runtime->attempts++;
+  runtime->next_attempt_ms = 0;
   flush_acknowledgements (runtime);
   tl_ack_tracker_rewind (runtime->tracker);
   what.cursor_seq = tl_ack_tracker_seq (runtime->tracker);
@@ -737,5 +752,6 @@ tl_node_runtime_free (TlNodeRuntime *runtime)
   tl_suspend_monitor_free (runtime->own_suspend);
   g_main_context_unref (runtime->context);
   g_free (runtime->instance_id);
+  g_free (runtime->peer);
   g_free (runtime);
 }

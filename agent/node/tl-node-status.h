@@ -14,17 +14,22 @@ G_BEGIN_DECLS
 typedef struct
 {
   gint64 pid;
-  gint64 started_ms; /* of the process */
-  gint64 since_ms;   /* of the state */
-  char *state;       /* tl_node_run_state_to_string() */
-  char *detail;      /* one line for people */
+  gint64 started_ms;  /* of the process */
+  gint64 start_ticks; /* the same as the kernel counts it (tl-pid-file.h); 0: not known. Written by write() */
+  gint64 since_ms;    /* of the state */
+  char *state;        /* tl_node_run_state_to_string() */
+  char *detail;       /* one line for people */
   char *version;
+  char *transport;        /* "grpc" while connected, else "" */
+  char *address;          /* of the gateway, while connected; "" */
+  gint64 attempts;        /* to reach the gateway since the last connection */
+  gint64 next_attempt_ms; /* wall time; 0: none is planned, or one is under way */
 } TlNodeStatus;
 
 void tl_node_status_free (TlNodeStatus *status);
 /* NOT_FOUND when no node ever ran; CORRUPT. */
 TlNodeStatus *tl_node_status_read (const char *directory, GError **error);
-/* The process that wrote it lives. */
+/* The process that wrote it lives: one of that pid that was started after it is another one. */
 gboolean tl_node_status_is_alive (const TlNodeStatus *status);
 gboolean tl_node_status_write (const TlNodeStatus *status, const char *directory, GError **error);
 

@@ -125,13 +125,21 @@ static void
 note_committed (TlStore *store, GPtrArray *batch, gboolean durable)
 {
   gboolean changed = FALSE;
+  gboolean news = FALSE;
 
   for (guint i = 0; i < batch->len; i++)
-    changed = changed || ((TlStoreOperation *)batch->pdata[i])->changed;
+    {
+      const TlStoreOperation *operation = batch->pdata[i];
+
+      changed = changed || operation->changed;
+      news = news || (operation->changed && !operation->heartbeat);
+    }
 
   /* Only a commit that wrote something proves that the disk takes writes. */
   if (changed)
     atomic_store (&store->writable, TRUE);
+  if (news)
+    atomic_fetch_add (&store->generation, 1);
   if (changed && durable)
     store->unsynced = FALSE;
   else if (changed)
@@ -296,10 +304,13 @@ tl_store_thread (void *data)
     }
 
   {
+    const TlLogEndRecord nothing = { 0 };
     g_autoptr (GError) error = NULL;
 
     if (!checkpoint (store->db, SQLITE_CHECKPOINT_TRUNCATE, &done, &error))
       tl_log_error (TL_LOG_WARNING, "store", error);
+    else if (done)
+      tl_log_end_set (store->db->end, &nothing);
   }
   g_clear_pointer (&store->db, tl_database_free);
   return NULL;

@@ -71,6 +71,12 @@ tl_paths_node_dir (void)
 }
 
 char *
+tl_paths_system_node_dir (void)
+{
+  return g_build_filename (TL_LOCALSTATEDIR, "lib", FOLDER "-node", NULL);
+}
+
+char *
 tl_paths_find_admin_socket (void)
 {
   const char *chosen = g_getenv ("TWINLATCH_ADMIN_SOCKET");

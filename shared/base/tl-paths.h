@@ -15,6 +15,7 @@ char *tl_paths_state_dir (gboolean user);    /* gateway's state root; user: <sta
 char *tl_paths_runtime_dir (gboolean user);  /* user without XDG_RUNTIME_DIR: <state home>/twinlatch/run */
 char *tl_paths_admin_socket (gboolean user); /* user: <runtime>/admin.sock */
 char *tl_paths_node_dir (void);              /* <state home>/twinlatch/node: one folder a gateway below it */
+char *tl_paths_system_node_dir (void);       /* the same for the node of the computer: /var/lib/twinlatch-node */
 /* The admin socket a client should use: $TWINLATCH_ADMIN_SOCKET, else the user's when it exists, else the system's. */
 char *tl_paths_find_admin_socket (void);
 

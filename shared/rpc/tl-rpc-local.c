@@ -116,11 +116,17 @@ bind_path (TlRpcLocal *local, const struct sockaddr_un *name, mode_t mode, const
       tl_error_set_errno (error, errno, "cannot make the socket %s", local->path);
       return FALSE;
     }
-  if (lstat (local->path, &status) == 0)
+  if (lstat (local->path, &status) != 0)
     {
-      local->device = status.st_dev;
-      local->inode = status.st_ino;
+      tl_error_set_errno (error, errno, "cannot look at the socket %s", local->path);
+      return FALSE;
     }
+  local->device = status.st_dev;
+  local->inode = status.st_ino;
+  /* Not when it has that group already: a service that runs with it may be denied chown altogether (SystemCallFilter=).
+   */
+  if (gid == status.st_gid)
+    gid = (gid_t)-1;
   if ((gid != (gid_t)-1 && lchown (local->path, (uid_t)-1, gid) != 0) || chmod (local->path, mode) != 0)
     {
       tl_error_set_errno (error, errno, "cannot set group and mode of %s", local->path);

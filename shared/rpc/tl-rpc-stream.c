@@ -2,9 +2,11 @@
 #include <pthread.h>
 
 #include <grpc/slice.h>
+#include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 
 #include "base/tl-error.h"
+#include "rpc/tl-rpc-address.h"
 #include "rpc/tl-rpc-client-private.h"
 
 /*
@@ -524,6 +526,22 @@ tl_rpc_stream_half_close (TlRpcStream *stream)
   stream->half_closing = TRUE;
   start_send (stream);
   pthread_mutex_unlock (&stream->lock);
+}
+
+char *
+tl_rpc_stream_peer (TlRpcStream *stream)
+{
+  TlRpcAddress address;
+  char *text = NULL, *peer = NULL;
+
+  pthread_mutex_lock (&stream->lock);
+  if (stream->grpc != NULL)
+    peer = grpc_call_get_peer (stream->grpc);
+  pthread_mutex_unlock (&stream->lock);
+  if (peer != NULL && tl_rpc_address_from_peer (peer, &address))
+    text = tl_rpc_address_to_string (&address);
+  gpr_free (peer);
+  return text;
 }
 
 static void

@@ -24,6 +24,9 @@ TlRpcStream *tl_rpc_stream_ref (TlRpcStream *stream);
 void tl_rpc_stream_unref (TlRpcStream *stream);
 gboolean tl_rpc_stream_send (TlRpcStream *stream, const ProtobufCMessage *message);
 void tl_rpc_stream_half_close (TlRpcStream *stream);
+/* "192.0.2.1:7444": whom it talks to, once something came from there; NULL before, and for sockets without address.
+ * g_free() */
+char *tl_rpc_stream_peer (TlRpcStream *stream);
 /* on_closed is still called, with CANCELLED, unless it was; no on_message after this. */
 void tl_rpc_stream_cancel (TlRpcStream *stream);
 

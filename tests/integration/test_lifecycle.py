@@ -202,6 +202,16 @@ class Lifecycle(twinlatch.TestCase):
             core = next(line for line in limits if line.startswith("Max core file size"))
         self.assertIn(" 0 ", core, "no core files of the daemon")
 
+    def test_both_wildcards(self):
+        """The default is 0.0.0.0 and [::]; each alone is both families for gRPC."""
+        port = self.gw.port
+        self.gw.settings.update(listen=f"0.0.0.0:{port};[::]:{port}")
+        self.gw.start()
+        self.assertEqual(self.gw.ready["grpc"], [f"0.0.0.0:{port}", f"[::]:{port}"])
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, port), timeout=twinlatch.PATIENCE):
+                pass
+
     def test_ipv6(self):
         port = twinlatch.free_port("::1")
         self.gw.settings.update(listen=f"{self.gw.address};[::1]:{port}", advertise=f"[::1]:{port}")

@@ -34,6 +34,24 @@ fixture_sql (const char *directory, const char *sql)
   sqlite3_close (db);
 }
 
+guint
+fixture_root_page (const char *directory, const char *name)
+{
+  g_autofree char *path = g_build_filename (directory, TL_STORE_FILE, NULL);
+  sqlite3_stmt *query = NULL;
+  sqlite3 *db = NULL;
+  guint page;
+
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK); /* any SQLite can read it */
+  sqlite3_prepare_v2 (db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", -1, &query, NULL);
+  sqlite3_bind_text (query, 1, name, -1, SQLITE_STATIC);
+  g_assert_cmpint (sqlite3_step (query), ==, SQLITE_ROW);
+  page = (guint)sqlite3_column_int (query, 0);
+  sqlite3_finalize (query);
+  sqlite3_close (db);
+  return page;
+}
+
 void
 fixture_set_up (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {

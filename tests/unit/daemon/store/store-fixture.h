@@ -25,6 +25,8 @@ typedef struct
 void fixture_set_up (Fixture *f, gconstpointer data);
 void fixture_tear_down (Fixture *f, gconstpointer data);
 void fixture_reopen (Fixture *f);
+/* Of a table or index, from 1. */
+guint fixture_root_page (const char *directory, const char *name);
 /* Until the check of all pages is over; its verdict, and a word of its problem (NULL: there is none). */
 void fixture_wait_check (Fixture *f, TlStoreCheckVerdict verdict, const char *word);
 char *fixture_id (Fixture *f);
