@@ -61,7 +61,7 @@ def free_port(host="127.0.0.1"):
 def read_secret(path):
     """The value in a plain file of a secret store."""
     head, value = pathlib.Path(path).read_bytes().split(b"\n", 1)
-    if head != b"twinlatch-secret 1 plain":
+    if not re.fullmatch(rb"twinlatch-secret 2 plain [0-9a-f]{64}", head):
         raise AssertionError(f"{path} is not a plain secret: {head!r}")
     return value
 
