@@ -15,7 +15,6 @@
 
 #define CHECK_INTERVAL_S (24 * 3600)
 #define CHECK_NICENESS   10
-#define PROGRESS_STEPS   100000 /* of SQLite's virtual machine between looks at `cancelled` */
 /* A checkpoint may be writing the very page: read again before it counts. */
 #define REREAD_TRIES      5
 #define REREAD_DELAY_US   20000
@@ -23,6 +22,48 @@
 #define PAUSE_US          2000
 /* The page that SQLite locks bytes in; it holds nothing and is never written. */
 #define LOCK_BYTE_OFFSET 0x40000000
+
+/* ---- ending it early ---- */
+
+void
+tl_check_control_init (TlCheckControl *control)
+{
+  atomic_init (&control->cancelled, FALSE);
+  pthread_mutex_init (&control->mutex, NULL);
+  control->handle = NULL;
+}
+
+void
+tl_check_control_clear (TlCheckControl *control)
+{
+  pthread_mutex_destroy (&control->mutex);
+}
+
+void
+tl_check_control_cancel (TlCheckControl *control)
+{
+  pthread_mutex_lock (&control->mutex);
+  atomic_store (&control->cancelled, TRUE);
+  if (control->handle != NULL)
+    sqlite3_interrupt (control->handle); /* the check of one table may take seconds */
+  pthread_mutex_unlock (&control->mutex);
+}
+
+static gboolean
+is_cancelled (TlCheckControl *control)
+{
+  return control != NULL && atomic_load (&control->cancelled);
+}
+
+static void
+set_handle (TlCheckControl *control, sqlite3 *handle)
+{
+  if (control == NULL)
+    return;
+  pthread_mutex_lock (&control->mutex);
+  control->handle = handle;
+  pthread_mutex_unlock (&control->mutex);
+}
 
 /* ---- pages ---- */
 
@@ -49,7 +90,7 @@ check_page (TlDatabase *db, guint32 number, guint8 *page, gsize page_size)
 }
 
 static gboolean
-check_pages (TlDatabase *db, atomic_bool *cancelled, guint64 *pages, GError **error)
+check_pages (TlDatabase *db, TlCheckControl *control, guint64 *pages, GError **error)
 {
   g_autofree char *text = NULL;
   g_autofree guint8 *page = NULL;
@@ -61,7 +102,7 @@ check_pages (TlDatabase *db, atomic_bool *cancelled, guint64 *pages, GError **er
     return FALSE;
   page_size = (gsize)g_ascii_strtoull (text, NULL, 10);
   page = g_malloc (page_size);
-  for (; !atomic_load (cancelled); number++)
+  for (; !is_cancelled (control); number++)
     {
       if (number != LOCK_BYTE_OFFSET / page_size + 1)
         rc = check_page (db, number, page, page_size);
@@ -86,12 +127,6 @@ check_pages (TlDatabase *db, atomic_bool *cancelled, guint64 *pages, GError **er
 
 /* ---- structure ---- */
 
-static int
-on_progress (void *user_data)
-{
-  return atomic_load ((atomic_bool *)user_data);
-}
-
 static GPtrArray *
 list_tables (TlDatabase *db, GError **error)
 {
@@ -110,7 +145,7 @@ list_tables (TlDatabase *db, GError **error)
 }
 
 static gboolean
-check_table (TlDatabase *db, const char *table, atomic_bool *cancelled, GError **error)
+check_table (TlDatabase *db, const char *table, TlCheckControl *control, GError **error)
 {
   g_autofree char *sql = g_strdup_printf ("PRAGMA quick_check (%s)", table);
   g_autofree char *verdict = NULL;
@@ -118,12 +153,12 @@ check_table (TlDatabase *db, const char *table, atomic_bool *cancelled, GError *
 
   if (!tl_database_text (db, sql, &verdict, &problem))
     {
-      if (atomic_load (cancelled))
+      if (is_cancelled (control))
         return TRUE;
       g_propagate_error (error, g_steal_pointer (&problem));
       return FALSE;
     }
-  if (g_strcmp0 (verdict, "ok") == 0)
+  if (g_strcmp0 (verdict, "ok") == 0 || is_cancelled (control))
     return TRUE;
   g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
                "the store %s is damaged: table %s: %s; restore a backup, or see twinlatchd(8), DAMAGED STORE", db->path,
@@ -133,29 +168,32 @@ check_table (TlDatabase *db, const char *table, atomic_bool *cancelled, GError *
 
 /* Table by table: a long transaction would keep the log from being emptied, and erased secrets in it. */
 static gboolean
-check_structure (TlDatabase *db, atomic_bool *cancelled, GError **error)
+check_structure (TlDatabase *db, TlCheckControl *control, GError **error)
 {
   g_autoptr (GPtrArray) tables = list_tables (db, error);
 
   if (tables == NULL)
     return FALSE;
-  for (guint i = 0; i < tables->len && !atomic_load (cancelled); i++)
+  for (guint i = 0; i < tables->len && !is_cancelled (control); i++)
     {
-      if (!check_table (db, tables->pdata[i], cancelled, error))
+      if (!check_table (db, tables->pdata[i], control, error))
         return FALSE;
     }
   return TRUE;
 }
 
 gboolean
-tl_store_check_all (const char *path, atomic_bool *cancelled, guint64 *pages, GError **error)
+tl_store_check_all (const char *path, TlCheckControl *control, guint64 *pages, GError **error)
 {
   g_autoptr (TlDatabase) db = tl_database_new (path, SQLITE_OPEN_READONLY, error);
+  gboolean ok;
 
   if (db == NULL)
     return FALSE;
-  sqlite3_progress_handler (db->handle, PROGRESS_STEPS, on_progress, cancelled);
-  return check_pages (db, cancelled, pages, error) && check_structure (db, cancelled, error);
+  set_handle (control, db->handle);
+  ok = check_pages (db, control, pages, error) && check_structure (db, control, error);
+  set_handle (control, NULL);
+  return ok;
 }
 
 /* ---- the thread ---- */
@@ -223,9 +261,9 @@ check_once (TlStore *store)
   g_autoptr (GError) error = NULL;
   g_autofree char *path = g_strdup (store->path);
   guint64 pages = 0;
-  gboolean ok = tl_store_check_all (path, &store->check_cancelled, &pages, &error);
+  gboolean ok = tl_store_check_all (path, &store->check_control, &pages, &error);
 
-  if (atomic_load (&store->check_cancelled))
+  if (is_cancelled (&store->check_control))
     return;
   if (ok)
     set_verdict (store, TL_STORE_CHECK_GOOD, NULL);
@@ -245,7 +283,7 @@ tl_store_check_thread (void *data)
   TlStore *store = data;
 
   setpriority (PRIO_PROCESS, (id_t)syscall (SYS_gettid), CHECK_NICENESS); /* of this thread alone, on Linux */
-  while (!atomic_load (&store->check_cancelled))
+  while (!is_cancelled (&store->check_control))
     {
       struct timespec until;
 
@@ -253,7 +291,7 @@ tl_store_check_thread (void *data)
       clock_gettime (CLOCK_MONOTONIC, &until);
       until.tv_sec += CHECK_INTERVAL_S;
       pthread_mutex_lock (&store->check_mutex);
-      while (!atomic_load (&store->check_cancelled)
+      while (!is_cancelled (&store->check_control)
              && pthread_cond_timedwait (&store->check_wake, &store->check_mutex, &until) == 0)
         ;
       pthread_mutex_unlock (&store->check_mutex);

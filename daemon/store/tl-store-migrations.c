@@ -146,11 +146,7 @@ static const char version_8[] = "";
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
-  { 1, version_1 },
-  { 2, version_2 },
-  { 7, version_7 },
-  { TL_STORE_CHECKED_VERSION, version_8 },
-  { 0, NULL },
+  { 1, version_1 }, { 2, version_2 }, { 7, version_7 }, { TL_STORE_CHECKED_VERSION, version_8 }, { 0, NULL },
 };
 
 const TlStoreMigration *

@@ -190,9 +190,20 @@ TlDatabase *tl_database_open (const char *directory, TlStoreOpenFlags flags, GEr
 
 /* ---- all pages (tl-store-check.c) ---- */
 
-/* Reads every page of the database and checks its structure on a connection of its own, for at most minutes; *cancelled
- * is looked at meanwhile. TRUE: all is well, or cancelled. CORRUPT naming page or table; IO. Any thread. */
-gboolean tl_store_check_all (const char *path, atomic_bool *cancelled, guint64 *pages, GError **error);
+/* How a check is ended before its time, from another thread. */
+typedef struct
+{
+  atomic_bool cancelled;
+  pthread_mutex_t mutex;
+  sqlite3 *handle; /* while it runs, under the mutex */
+} TlCheckControl;
+void tl_check_control_init (TlCheckControl *control);
+void tl_check_control_clear (TlCheckControl *control);
+void tl_check_control_cancel (TlCheckControl *control);
+
+/* Reads every page of the database and checks its structure on a connection of its own; takes seconds to minutes. TRUE:
+ * all is well, or cancelled. CORRUPT naming page or table; IO. control NULL: not to be cancelled. Any thread. */
+gboolean tl_store_check_all (const char *path, TlCheckControl *control, guint64 *pages, GError **error);
 
 /* ---- operations (tl-store.c) ---- */
 
@@ -261,7 +272,7 @@ struct _TlStore
 
   /* the check of all pages: a thread of its own */
   pthread_t check_thread;
-  atomic_bool check_cancelled;
+  TlCheckControl check_control;
   pthread_mutex_t check_mutex;
   pthread_cond_t check_wake;
   TlStoreCheck check; /* under check_mutex */

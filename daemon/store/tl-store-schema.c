@@ -156,10 +156,9 @@ prepare_files (const char *path, TlStoreOpenFlags flags, TlStoreInspection *insp
 static gboolean
 check_accepted (TlDatabase *db, TlStoreOpenFlags flags, GError **error)
 {
-  atomic_bool never = FALSE;
   guint64 pages = 0;
 
-  return flags == TL_STORE_OPEN_NORMAL || tl_store_check_all (db->path, &never, &pages, error);
+  return flags == TL_STORE_OPEN_NORMAL || tl_store_check_all (db->path, NULL, &pages, error);
 }
 
 static gboolean

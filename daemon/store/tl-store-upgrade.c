@@ -76,10 +76,9 @@ sync_path (const char *path, GError **error)
 static gboolean
 check_copy (const char *copy, GError **error)
 {
-  atomic_bool never = FALSE;
   guint64 pages = 0;
 
-  return tl_store_check_all (copy, &never, &pages, error);
+  return tl_store_check_all (copy, NULL, &pages, error);
 }
 
 static gboolean

@@ -171,7 +171,7 @@ start_check (TlStore *store)
 {
   pthread_condattr_t attributes;
 
-  atomic_init (&store->check_cancelled, FALSE);
+  tl_check_control_init (&store->check_control);
   pthread_mutex_init (&store->check_mutex, NULL);
   pthread_condattr_init (&attributes);
   pthread_condattr_setclock (&attributes, CLOCK_MONOTONIC);
@@ -184,7 +184,7 @@ static void
 stop_check (TlStore *store)
 {
   pthread_mutex_lock (&store->check_mutex);
-  atomic_store (&store->check_cancelled, TRUE);
+  tl_check_control_cancel (&store->check_control);
   pthread_cond_signal (&store->check_wake);
   pthread_mutex_unlock (&store->check_mutex);
   pthread_join (store->check_thread, NULL);
@@ -259,6 +259,7 @@ tl_store_close (TlStore *store)
   pthread_mutex_destroy (&store->mutex);
   pthread_cond_destroy (&store->check_wake);
   pthread_mutex_destroy (&store->check_mutex);
+  tl_check_control_clear (&store->check_control);
   tl_store_check_clear (&store->check);
   g_main_context_unref (store->context);
   close (store->directory);
