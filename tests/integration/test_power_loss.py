@@ -147,6 +147,25 @@ class PowerLoss(twinlatch.TestCase):
         status = twinlatch.until(lambda: (s := self.gw.admin.GetStatus()).store_check != "running" and s, "the store's check")
         self.assertEqual((status.store_check, status.store_problem), ("good", ""))
 
+    def round(self, node, torn):
+        self.over.clear()
+        node.run(self.gw)  # anew: one that saw its gateway die again and again takes its time to come back
+        workers = [Worker(self, work) for work in (self.mint_and_attempt, self.pair, self.pair, self.revoke, self.execute,
+                                                   self.execute)]
+        self.over.wait(self.rng.uniform(*WORKING_S))
+        self.gw.process.send(9)
+        cut_at = time.monotonic()
+        self.over.set()
+        self.gw.kill()
+        node.kill()
+        for worker in workers:
+            worker.join(twinlatch.PATIENCE)
+        self.disk.cut(torn)
+        self.start_on_disk()
+        self.check(cut_at)
+        self.check_admission()
+        self.wait_checked()
+
     def test_gateway(self):
         self.addCleanup(self.gw.disconnect)
         self.start_on_disk()
@@ -155,24 +174,11 @@ class PowerLoss(twinlatch.TestCase):
         node.pair(self.gw, "link", auto_approve=False)
         for number in range(ROUNDS):
             torn = random.Random(self.rng.random()) if number % 2 else None
-            with self.subTest(seed=SEED, round=number, torn=torn is not None):
-                self.over.clear()
-                node.run(self.gw)  # anew: one that saw its gateway die again and again takes its time to come back
-                workers = [Worker(self, work) for work in (self.mint_and_attempt, self.pair, self.pair, self.revoke, self.execute,
-                                                           self.execute)]
-                self.over.wait(self.rng.uniform(*WORKING_S))
-                self.gw.process.send(9)
-                cut_at = time.monotonic()
-                self.over.set()
-                self.gw.kill()
-                node.kill()
-                for worker in workers:
-                    worker.join(twinlatch.PATIENCE)
-                self.disk.cut(torn)
-                self.start_on_disk()
-                self.check(cut_at)
-                self.check_admission()
-                self.wait_checked()
+            try:
+                self.round(node, torn)
+            except Exception as error:
+                error.add_note(f"seed {SEED}, round {number}, {'torn' if torn else 'dropped'}")
+                raise
         counts = [len(table) for table in (self.said.codes, self.said.pairings, self.said.devices, self.said.results)]
         print(f"# {ROUNDS} cuts; codes, requests, devices, results: {counts}")
         self.assertTrue(all(count >= ROUNDS for count in counts), f"too little was done to be lost: {counts}")
