@@ -182,6 +182,7 @@ update_health (TlGateway *self)
       g_autofree char *text = tl_json_to_string (detail);
 
       self->damage_journalled = TRUE;
+      tl_log (TL_LOG_ERROR, "the store is damaged; health says NOT_SERVING", "problem", check.problem, NULL);
       tl_store_journal (self->store, TL_JOURNAL_STORE_DAMAGED, NULL, NULL, text, tl_clock_wall_ms (self->clock), NULL,
                         NULL);
     }

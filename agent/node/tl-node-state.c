@@ -83,16 +83,25 @@ tl_node_state_list (const char *node_dir, GError **error)
   g_autofree char *base = resolve_node_dir (node_dir);
   g_autoptr (GPtrArray) ids = scan (base, error);
   g_autoptr (GPtrArray) readable = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) damage = NULL;
 
   if (ids == NULL)
     return NULL;
   for (guint i = 0; i < ids->len; i++)
     {
       g_autofree char *directory = g_build_filename (base, ids->pdata[i], NULL);
-      g_autoptr (TlNodeMarker) marker = tl_node_marker_load (directory, NULL);
+      g_autoptr (GError) problem = NULL;
+      g_autoptr (TlNodeMarker) marker = tl_node_marker_load (directory, &problem);
 
       if (marker != NULL)
         g_ptr_array_add (readable, g_strdup (ids->pdata[i]));
+      else if (damage == NULL)
+        damage = g_steal_pointer (&problem);
+    }
+  if (readable->len == 0 && damage != NULL) /* "not paired" would be wrong advice */
+    {
+      g_propagate_error (error, g_steal_pointer (&damage));
+      return NULL;
     }
   return g_steal_pointer (&readable);
 }

@@ -230,29 +230,24 @@ tl_store_get_check (TlStore *store, TlStoreCheck *check)
   pthread_mutex_unlock (&store->check_mutex);
 }
 
-/* Damage stays: what was read since then may be wrong as well. TRUE: that is news. */
-static gboolean
+/* Damage stays: what was read since then may be wrong as well. */
+static void
 set_verdict (TlStore *store, TlStoreCheckVerdict verdict, const GError *error)
 {
-  gboolean news;
-
   pthread_mutex_lock (&store->check_mutex);
-  news = store->check.verdict != TL_STORE_CHECK_DAMAGED;
-  if (news)
+  if (store->check.verdict != TL_STORE_CHECK_DAMAGED)
     {
       g_free (store->check.problem);
       store->check.problem = error != NULL ? g_strdup (error->message) : NULL;
       store->check.verdict = verdict;
     }
   pthread_mutex_unlock (&store->check_mutex);
-  return news;
 }
 
 void
 tl_store_note_damage (TlStore *store, const GError *error)
 {
-  if (set_verdict (store, TL_STORE_CHECK_DAMAGED, error))
-    tl_log_error (TL_LOG_ERROR, "the store is damaged", error);
+  set_verdict (store, TL_STORE_CHECK_DAMAGED, error);
 }
 
 static void
@@ -269,8 +264,11 @@ check_once (TlStore *store)
     set_verdict (store, TL_STORE_CHECK_GOOD, NULL);
   else if (tl_error_is (error, TL_ERROR_CORRUPT))
     tl_store_note_damage (store, error);
-  else if (set_verdict (store, TL_STORE_CHECK_FAILED, error))
-    tl_log_error (TL_LOG_WARNING, "the store could not be checked", error);
+  else
+    {
+      set_verdict (store, TL_STORE_CHECK_FAILED, error);
+      tl_log_error (TL_LOG_WARNING, "the store could not be checked", error);
+    }
   pthread_mutex_lock (&store->check_mutex);
   store->check.finished_at = g_get_real_time () / 1000;
   store->check.pages = pages;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/tl-ulid.h"
@@ -56,11 +57,24 @@ code_from_constraint (int extended)
     }
 }
 
+/* What the system said, where SQLite only says that something failed. */
+static gboolean
+disk_is_full (TlDatabase *db, int extended)
+{
+  int number = sqlite3_system_errno (db->handle);
+
+  return (extended & 0xff) == SQLITE_FULL
+         || (((extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN)
+             && (number == ENOSPC || number == EDQUOT));
+}
+
 static TlErrorCode
-code_from_sqlite (int extended)
+code_from_sqlite (TlDatabase *db, int extended)
 {
   if (extended == SQLITE_IOERR_DATA)
     return TL_ERROR_CORRUPT;
+  if (disk_is_full (db, extended))
+    return TL_ERROR_READ_ONLY;
   switch (extended & 0xff)
     {
     case SQLITE_FULL:
@@ -89,7 +103,7 @@ void
 tl_database_set_error (TlDatabase *db, GError **error)
 {
   int extended = sqlite3_extended_errcode (db->handle);
-  TlErrorCode code = code_from_sqlite (extended);
+  TlErrorCode code = code_from_sqlite (db, extended);
 
   if (extended == SQLITE_IOERR_DATA)
     g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
@@ -100,10 +114,12 @@ tl_database_set_error (TlDatabase *db, GError **error)
     g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
                  "the store %s is damaged: %s; restore a backup, or see twinlatchd(8), DAMAGED STORE", db->path,
                  sqlite3_errmsg (db->handle));
+  else if (disk_is_full (db, extended))
+    g_set_error (error, TL_ERROR, TL_ERROR_READ_ONLY,
+                 "the store %s cannot be written: its disk is full; free some space", db->path);
   else
-    g_set_error (error, TL_ERROR, (int)code, "the store %s %s: %s%s", db->path,
-                 (extended & 0xff) == SQLITE_CONSTRAINT ? "refused a row" : "failed", sqlite3_errmsg (db->handle),
-                 (extended & 0xff) == SQLITE_FULL ? "; free some space on its disk" : "");
+    g_set_error (error, TL_ERROR, (int)code, "the store %s %s: %s", db->path,
+                 (extended & 0xff) == SQLITE_CONSTRAINT ? "refused a row" : "failed", sqlite3_errmsg (db->handle));
 }
 
 gboolean

@@ -91,7 +91,7 @@ class PowerLoss(twinlatch.TestCase):
             self.over.wait(0.02)
             return
         device = self.paired.pop(0)
-        self.gw.admin.RevokeDevice(device_id=device.device_id, reason="test")
+        self.gw.admin.RevokeDevice(device=device.device_id, reason="test")
         self.said.put("devices", device.device_id, REVOKED)
 
     def execute(self):
@@ -179,8 +179,9 @@ class PowerLoss(twinlatch.TestCase):
             except Exception as error:
                 error.add_note(f"seed {SEED}, round {number}, {'torn' if torn else 'dropped'}")
                 raise
-        counts = [len(table) for table in (self.said.codes, self.said.pairings, self.said.devices, self.said.results)]
-        print(f"# {ROUNDS} cuts; codes, requests, devices, results: {counts}")
+        revoked = [d for d, state in self.said.devices.items() if state == REVOKED]
+        counts = [len(t) for t in (self.said.codes, self.said.pairings, self.said.devices, revoked, self.said.results)]
+        print(f"# {ROUNDS} cuts; codes, requests, devices, revocations, results: {counts}")
         self.assertTrue(all(count >= ROUNDS for count in counts), f"too little was done to be lost: {counts}")
 
     def test_a_node_is_paired_once_it_says_so(self):
