@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/tl-error.h"
@@ -11,7 +12,7 @@
 #include "daemon/store/tl-page-sum.h"
 
 #define BOOT_ID_FILE  "/proc/sys/kernel/random/boot_id"
-#define RECORD_LENGTH 512 /* one sector; the sum of a "page" of that size ends it */
+#define RECORD_LENGTH 512 /* one sector; the sum of a "page" of that size, number 0, ends it */
 
 static const guint8 magic[8] = { 'T', 'l', 'L', 'o', 'g', 'E', 'n', '1' };
 
@@ -62,6 +63,18 @@ tl_log_end_same_boot (const TlLogEndRecord *record, const guint8 boot_id[TL_BOOT
   return memcmp (boot_id, unknown, sizeof unknown) != 0 && memcmp (record->boot_id, boot_id, sizeof unknown) == 0;
 }
 
+guint64
+tl_file_identity (const char *path)
+{
+  struct statx info;
+
+  if (statx (AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &info) != 0)
+    return 0;
+  if ((info.stx_mask & STATX_BTIME) == 0)
+    return info.stx_ino;
+  return info.stx_ino ^ (guint64)info.stx_btime.tv_sec << 32 ^ (guint64)info.stx_btime.tv_nsec << 8;
+}
+
 static void
 put (guint8 **at, guint64 value)
 {
@@ -96,7 +109,8 @@ serialise (const TlLogEndRecord *record, guint8 data[RECORD_LENGTH])
   put (&at, record->synced);
   put (&at, record->page);
   put (&at, record->page_sum);
-  tl_page_seal (data, RECORD_LENGTH, 1);
+  put (&at, record->file);
+  tl_page_seal (data, RECORD_LENGTH, 0);
 }
 
 gboolean
@@ -104,7 +118,7 @@ tl_log_end_parse (const guint8 *data, gsize length, TlLogEndRecord *record, GErr
 {
   const guint8 *at = data + sizeof magic;
 
-  if (length != RECORD_LENGTH || memcmp (data, magic, sizeof magic) != 0 || !tl_page_is_sound (data, RECORD_LENGTH, 1))
+  if (length != RECORD_LENGTH || memcmp (data, magic, sizeof magic) != 0 || !tl_page_is_sound (data, RECORD_LENGTH, 0))
     {
       g_set_error_literal (error, TL_ERROR, TL_ERROR_CORRUPT, "it does not carry its checksum");
       return FALSE;
@@ -117,6 +131,7 @@ tl_log_end_parse (const guint8 *data, gsize length, TlLogEndRecord *record, GErr
   record->synced = get (&at);
   record->page = (guint32)get (&at);
   record->page_sum = get (&at);
+  record->file = get (&at);
   return TRUE;
 }
 
@@ -137,7 +152,7 @@ tl_log_end_load (const char *path, TlLogEndRecord *record, GError **error)
 }
 
 TlLogEnd *
-tl_log_end_open (const char *path, GError **error)
+tl_log_end_open (const char *path, guint64 file, GError **error)
 {
   int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   TlLogEnd *end;
@@ -149,6 +164,7 @@ tl_log_end_open (const char *path, GError **error)
     }
   end = g_new0 (TlLogEnd, 1);
   end->fd = fd;
+  end->record.file = file;
   tl_boot_id_read (end->record.boot_id);
   return end;
 }
@@ -172,11 +188,11 @@ gboolean
 tl_log_end_set (TlLogEnd *end, const TlLogEndRecord *record)
 {
   guint8 data[RECORD_LENGTH];
-  guint8 boot_id[TL_BOOT_ID_LENGTH];
+  TlLogEndRecord next = *record;
 
-  memcpy (boot_id, end->record.boot_id, sizeof boot_id);
-  end->record = *record;
-  memcpy (end->record.boot_id, boot_id, sizeof boot_id);
+  memcpy (next.boot_id, end->record.boot_id, sizeof next.boot_id);
+  next.file = end->record.file;
+  end->record = next;
   serialise (&end->record, data);
   return pwrite (end->fd, data, sizeof data, 0) == (ssize_t)sizeof data;
 }

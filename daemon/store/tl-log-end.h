@@ -26,6 +26,7 @@ typedef struct
   guint64 synced;                    /* of these, on disk */
   guint32 page;                      /* the last frame's page, 0 not known */
   guint64 page_sum;                  /* and the sum it carries: how one sees that the log went into the database */
+  guint64 file;                      /* the database's tl_file_identity() */
 } TlLogEndRecord;
 
 /* Text of a boot id or NULL; zeroes when it is none. */
@@ -34,6 +35,10 @@ void tl_boot_id_parse (const char *text, guint8 boot_id[TL_BOOT_ID_LENGTH]);
 void tl_boot_id_read (guint8 boot_id[TL_BOOT_ID_LENGTH]);
 gboolean tl_log_end_same_boot (const TlLogEndRecord *record, const guint8 boot_id[TL_BOOT_ID_LENGTH]);
 
+/* Of a file on this machine (inode, time of birth): another one when it was put in its place, as a backup is. 0: none.
+ */
+guint64 tl_file_identity (const char *path);
+
 /* Bytes of a record file: CORRUPT for anything else. */
 gboolean tl_log_end_parse (const guint8 *data, gsize length, TlLogEndRecord *record, GError **error);
 /* NOT_FOUND, CORRUPT, IO. */
@@ -41,11 +46,11 @@ gboolean tl_log_end_load (const char *path, TlLogEndRecord *record, GError **err
 
 typedef struct _TlLogEnd TlLogEnd;
 
-/* Opens or creates the file (0600) for writing; the record is empty until it is set. */
-TlLogEnd *tl_log_end_open (const char *path, GError **error);
+/* Opens or creates the file (0600) for writing; the record is empty until it is set. file: of the database. */
+TlLogEnd *tl_log_end_open (const char *path, guint64 file, GError **error);
 void tl_log_end_close (TlLogEnd *end);
 const TlLogEndRecord *tl_log_end_get (TlLogEnd *end);
-/* Writes the record (its boot id is filled in). FALSE: the disk failed. */
+/* Writes the record (its boot id and file are filled in). FALSE: the disk failed. */
 gboolean tl_log_end_set (TlLogEnd *end, const TlLogEndRecord *record);
 
 G_END_DECLS

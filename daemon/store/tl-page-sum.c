@@ -7,6 +7,8 @@
 #define FACTOR_A G_GUINT64_CONSTANT (0x9e3779b97f4a7c15)
 #define FACTOR_B G_GUINT64_CONSTANT (0xd1b54a32d192ed03)
 #define LANES    4
+/* What holds the database's header of 100 bytes; a multiple of LANES. */
+#define HEADER_WORDS 16
 
 gboolean
 tl_page_size_is_valid (gsize page_size)
@@ -31,6 +33,16 @@ mix (guint64 lane, guint64 word)
   return lane << 29 | lane >> 35;
 }
 
+/* https://www.sqlite.org/fileformat2.html#the_database_header */
+static void
+copy_header (const guint8 *page, guint8 header[HEADER_WORDS * 8])
+{
+  memcpy (header, page, HEADER_WORDS * 8);
+  memset (header + 24, 0, 4); /* change counter */
+  memset (header + 40, 0, 4); /* schema cookie */
+  memset (header + 92, 0, 8); /* "version valid for", version of the library */
+}
+
 guint64
 tl_page_sum (const guint8 *page, gsize page_size, guint32 number)
 {
@@ -39,8 +51,17 @@ tl_page_sum (const guint8 *page, gsize page_size, guint32 number)
   gsize words = (page_size - TL_PAGE_SUM_LENGTH) / 8;
   gsize i = 0;
 
+  G_STATIC_ASSERT (HEADER_WORDS % LANES == 0);
   for (guint lane = 0; lane < LANES; lane++)
     lanes[lane] = (number + (guint64)lane) * FACTOR_B;
+  if (number == 1)
+    {
+      guint8 header[HEADER_WORDS * 8];
+
+      copy_header (page, header);
+      for (; i < HEADER_WORDS; i++)
+        lanes[i % LANES] = mix (lanes[i % LANES], word_at (header + 8 * i));
+    }
   for (; i + LANES <= words; i += LANES)
     for (guint lane = 0; lane < LANES; lane++) /* independent of each other: they run side by side */
       lanes[lane] = mix (lanes[lane], word_at (page + 8 * (i + lane)));

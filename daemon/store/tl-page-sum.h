@@ -14,7 +14,9 @@ G_BEGIN_DECLS
 
 /* A page size that SQLite may use: 512 .. 65536, a power of two. */
 gboolean tl_page_size_is_valid (gsize page_size);
-/* Of everything but the last TL_PAGE_SUM_LENGTH bytes, and of the page's number (from 1). */
+/* Of everything but the last TL_PAGE_SUM_LENGTH bytes, and of the page's number (from 1). Of page 1 without what any
+ * SQLite writes there when it copies a database (`.backup`): change counter, schema cookie, library version. They tell
+ * caches when to look again, nothing else. */
 guint64 tl_page_sum (const guint8 *page, gsize page_size, guint32 number);
 /* Puts the sum in its place. */
 void tl_page_seal (guint8 *page, gsize page_size, guint32 number);

@@ -254,7 +254,7 @@ static void
 check_once (TlStore *store)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *path = g_strdup (store->path);
+  g_autofree char *path = g_strdup (store->database_path);
   guint64 pages = 0;
   gboolean ok = tl_store_check_all (path, &store->check_control, &pages, &error);
 

@@ -142,17 +142,22 @@ judge_log (Database *database, const char *log_path, const TlWalScan *scan, TlSt
   guint8 boot_id[TL_BOOT_ID_LENGTH];
   TlLogEndRecord record;
   gboolean known = tl_log_end_load (end_path, &record, &problem);
-  guint64 page_sum = 0;
+  TlWalContext context = { 0 };
   guint64 where;
   TlWalVerdict verdict;
 
   tl_boot_id_read (boot_id);
   if (!known && !tl_error_is_not_found (problem))
     tl_log_error (TL_LOG_WARNING, "where the store's log ends is not known", problem);
-  if (known && read_page (database, record.page))
-    page_sum = tl_page_stored_sum (database->page, database->page_size);
-  verdict
-      = tl_wal_judge (scan, known ? &record : NULL, known && tl_log_end_same_boot (&record, boot_id), page_sum, &where);
+  if (known)
+    {
+      context.end = &record;
+      context.same_boot = tl_log_end_same_boot (&record, boot_id);
+      context.same_file = record.file == tl_file_identity (database->path);
+      context.page_sum
+          = read_page (database, record.page) ? tl_page_stored_sum (database->page, database->page_size) : 0;
+    }
+  verdict = tl_wal_judge (scan, &context, &where);
   if (verdict == TL_WAL_TORN)
     tl_log (TL_LOG_WARNING, "the store's log ends in an unfinished transaction, as after a power loss; it is dropped",
             "path", log_path, NULL);

@@ -123,7 +123,7 @@ recover_log (TlDatabase *db, GError **error)
         }
       tl_log_error (TL_LOG_WARNING, "the store's log stays until its disk takes writes", problem);
     }
-  db->end = tl_log_end_open (end_path, error);
+  db->end = tl_log_end_open (end_path, tl_file_identity (db->path), error);
   if (db->end == NULL)
     return FALSE;
   tl_log_end_set (db->end, &nothing); /* when the disk is full, what it says from before stays true */

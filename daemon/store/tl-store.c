@@ -32,6 +32,7 @@ tl_store_operation_clear (TlStoreOperation *operation)
   operation->result = NULL;
   g_clear_error (&operation->error);
   operation->keep_changes = FALSE;
+  operation->discard_changes = FALSE;
   operation->changed = FALSE;
 }
 
@@ -213,7 +214,8 @@ tl_store_open_with (const char *directory, TlStoreOpenFlags flags, GMainContext 
     }
 
   store = g_new0 (TlStore, 1);
-  store->path = g_strdup (db->path);
+  store->database_path = g_strdup (db->path);
+  store->path = g_strdup (directory);
   store->directory = fd;
   store->db = db;
   store->full_sync = TRUE; /* tl_database_open() left it so */
@@ -264,6 +266,7 @@ tl_store_close (TlStore *store)
   g_main_context_unref (store->context);
   close (store->directory);
   g_free (store->path);
+  g_free (store->database_path);
   g_free (store);
 }
 

@@ -123,50 +123,54 @@ tl_wal_scan (const guint8 *data, gsize length, TlWalScan *scan)
   scan->continues = at + step <= length && generation_continues (&scan->header, data, length, at);
 }
 
-/* The log says nothing about what its record tells of: fine when that went into the database before. */
-static TlWalVerdict
-judge_missing (const TlLogEndRecord *end, gboolean same_boot, guint64 page_sum)
+/* The log holds nothing of what its record tells: fine when that went into the database before. */
+static gboolean
+is_taken_in (const TlWalContext *context)
 {
-  if (!same_boot || end->end == 0 || end->page == 0 || end->page_sum == page_sum)
-    return TL_WAL_GOOD;
-  return TL_WAL_DAMAGED;
+  const TlLogEndRecord *end = context->end;
+
+  return end->end == 0 || end->page == 0 || end->page_sum == context->page_sum;
 }
 
 /* SQLite syncs a new header before frames follow it, so one that does not verify with frames after it is no torn one.
  */
 static TlWalVerdict
-judge_bad_header (const TlWalScan *scan, const TlLogEndRecord *end, gboolean same_boot, guint64 page_sum)
+judge_bad_header (const TlWalScan *scan, const TlWalContext *context)
 {
-  if (end != NULL && judge_missing (end, same_boot, page_sum) == TL_WAL_DAMAGED)
-    return TL_WAL_DAMAGED;
-  /* The record shrinks before the header is written anew: then nothing in the log counted. */
-  if (end != NULL && same_boot && (end->end == 0 || end->page_sum == page_sum))
-    return TL_WAL_GOOD;
+  if (context->end != NULL && context->same_boot)
+    return is_taken_in (context) ? TL_WAL_GOOD : TL_WAL_DAMAGED;
   return scan->length <= TL_WAL_HEADER_LENGTH ? TL_WAL_GOOD : TL_WAL_DAMAGED;
 }
 
-TlWalVerdict
-tl_wal_judge (const TlWalScan *scan, const TlLogEndRecord *end, gboolean same_boot, guint64 page_sum, guint64 *where)
+/* No log, or one of another generation. A database that was put in the place of another one had another log. */
+static TlWalVerdict
+judge_other (const TlWalContext *context)
 {
-  gboolean same_log
-      = end != NULL && scan->header_is_good && memcmp (scan->header.salts, end->salts, sizeof end->salts) == 0;
+  return context->same_boot && context->same_file && !is_taken_in (context) ? TL_WAL_DAMAGED : TL_WAL_GOOD;
+}
+
+TlWalVerdict
+tl_wal_judge (const TlWalScan *scan, const TlWalContext *context, guint64 *where)
+{
+  const TlLogEndRecord *end = context->end;
+  TlWalVerdict verdict;
 
   *where = 0;
   if (scan->length == 0)
-    return end != NULL ? judge_missing (end, same_boot, page_sum) : TL_WAL_GOOD;
+    return end != NULL ? judge_other (context) : TL_WAL_GOOD;
   if (!scan->header_is_good)
-    return judge_bad_header (scan, end, same_boot, page_sum);
+    return judge_bad_header (scan, context);
 
   *where = scan->bad_at;
-  if (same_log && scan->committed < (same_boot ? end->end : end->synced))
-    return TL_WAL_DAMAGED;
-  if (same_log && same_boot)
-    return TL_WAL_GOOD;
   if (end == NULL)
     return scan->continues ? TL_WAL_DAMAGED : TL_WAL_GOOD;
-  if (!same_log && judge_missing (end, same_boot, page_sum) == TL_WAL_DAMAGED)
-    return TL_WAL_DAMAGED;
-  if (!same_boot && (scan->continues || scan->committed < scan->bad_at))
+  if (memcmp (scan->header.salts, end->salts, sizeof end->salts) == 0)
+    verdict = scan->committed < (context->same_boot ? end->end : end->synced) ? TL_WAL_DAMAGED : TL_WAL_GOOD;
+  else if (context->same_boot && scan->continues)
+    verdict = TL_WAL_DAMAGED;
+  else
+    verdict = judge_other (context);
+  if (verdict == TL_WAL_GOOD && !context->same_boot && (scan->continues || scan->committed < scan->bad_at))
     return TL_WAL_TORN;
-  return scan->continues && same_boot ? TL_WAL_DAMAGED : TL_WAL_GOOD;
+  return verdict;
 }

@@ -49,10 +49,16 @@ typedef enum
   TL_WAL_DAMAGED, /* what was committed would be lost */
 } TlWalVerdict;
 
-/* Judges a log by where it should end (NULL: not known) and whether this is still the same boot. page_sum: the sum that
- * the database's copy of end->page carries, 0 when there is none. *where: the first byte that is not as it should be.
- */
-TlWalVerdict tl_wal_judge (const TlWalScan *scan, const TlLogEndRecord *end, gboolean same_boot, guint64 page_sum,
-                           guint64 *where);
+/* What else is known when a log is judged. */
+typedef struct
+{
+  const TlLogEndRecord *end; /* where it should end; NULL: not known */
+  gboolean same_boot;        /* as when that was written */
+  gboolean same_file;        /* the database is still the file that it was */
+  guint64 page_sum;          /* that the database's copy of end->page carries; 0: there is none */
+} TlWalContext;
+
+/* *where: the first byte that is not as it should be. */
+TlWalVerdict tl_wal_judge (const TlWalScan *scan, const TlWalContext *context, guint64 *where);
 
 G_END_DECLS

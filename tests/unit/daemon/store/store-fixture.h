@@ -10,16 +10,19 @@
 G_BEGIN_DECLS
 
 /* A store in a directory of its own, in virtual time that starts at STORE_NOW. */
-#define STORE_NOW G_GINT64_CONSTANT (1800000000000)
-#define MINUTE_MS ((gint64)60 * 1000)
-#define HOUR_MS   (60 * MINUTE_MS)
-#define DAY_MS    (24 * HOUR_MS)
+#define STORE_NOW     G_GINT64_CONSTANT (1800000000000)
+#define STORE_GATEWAY "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+#define MINUTE_MS     ((gint64)60 * 1000)
+#define HOUR_MS       (60 * MINUTE_MS)
+#define DAY_MS        (24 * HOUR_MS)
 
 typedef struct
 {
   char *directory;
   TlStore *store;
-  gint64 ids; /* every new id is later than the one before */
+  TlStoreAdmission *admission; /* as it was found when the store was opened last */
+  gint64 ids;                  /* every new id is later than the one before */
+  int steps;                   /* test-store-restore: where to be killed */
 } Fixture;
 
 void fixture_set_up (Fixture *f, gconstpointer data);
@@ -29,6 +32,8 @@ void fixture_reopen (Fixture *f);
 guint fixture_root_page (const char *directory, const char *name);
 /* Until the check of all pages is over; its verdict, and a word of its problem (NULL: there is none). */
 void fixture_wait_check (Fixture *f, TlStoreCheckVerdict verdict, const char *word);
+/* After tl_store_open(): admission.log of STORE_GATEWAY. */
+void fixture_open_admission (Fixture *f);
 char *fixture_id (Fixture *f);
 void remove_directory (const char *path);
 /* Behind the store's back, with checksums that fit afterwards; on its own connection, so also beside an open store. */
