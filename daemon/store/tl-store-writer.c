@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include <unistd.h>
+
 #include "base/tl-log.h"
 
 /* The store's thread: batches, savepoints, group commit, and what has to be on disk within a second. */
@@ -306,12 +308,25 @@ keep_house (TlStore *store)
     schedule_housekeeping (store, RETRY_DELAY_US);
 }
 
+static void
+close_database (TlStore *store)
+{
+  g_autofree char *end_path = g_strconcat (store->database_path, TL_LOG_END_SUFFIX, NULL);
+  g_autoptr (GError) error = NULL;
+  gboolean done;
+
+  if (!checkpoint (store->db, SQLITE_CHECKPOINT_TRUNCATE, &done, &error))
+    tl_log_error (TL_LOG_WARNING, "store", error);
+  g_clear_pointer (&store->db, tl_database_free);
+  if (error == NULL && done)
+    unlink (end_path); /* with the log goes the record of its end */
+}
+
 void *
 tl_store_thread (void *data)
 {
   TlStore *store = data;
   gboolean closed = FALSE;
-  gboolean done;
 
   while (!closed)
     {
@@ -328,16 +343,6 @@ tl_store_thread (void *data)
       if (store->housekeeping_due >= 0 && g_get_monotonic_time () >= store->housekeeping_due)
         keep_house (store);
     }
-
-  {
-    const TlLogEndRecord nothing = { 0 };
-    g_autoptr (GError) error = NULL;
-
-    if (!checkpoint (store->db, SQLITE_CHECKPOINT_TRUNCATE, &done, &error))
-      tl_log_error (TL_LOG_WARNING, "store", error);
-    else if (done)
-      tl_log_end_set (store->db->end, &nothing);
-  }
-  g_clear_pointer (&store->db, tl_database_free);
+  close_database (store);
   return NULL;
 }
