@@ -65,6 +65,7 @@ extern const TlVerb tl_verb_exec;
 extern const TlVerb tl_verb_ca_show;
 extern const TlVerb tl_verb_ca_export;
 extern const TlVerb tl_verb_status;
+extern const TlVerb tl_verb_doctor;
 extern const TlVerb tl_verb_version;
 extern const TlVerb tl_verb_help;
 
