@@ -4,6 +4,7 @@
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
 
@@ -19,7 +20,9 @@ reply (StatusWait *status, guint32 pin_failures)
   TlGateway *gateway = status->wait->gateway;
   Twinlatch__V1__GetStatusResponse answer = TWINLATCH__V1__GET_STATUS_RESPONSE__INIT;
   TlCertificateAuthority *ca = tl_gateway_identity_ca (gateway->identity);
+  TlRuntimeSnapshotStatus snapshot;
 
+  tl_runtime_snapshot_get_status (gateway->snapshot, &snapshot);
   answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
   answer.version = (char *)TL_VERSION;
@@ -45,7 +48,16 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.pin_failures_last_hour = pin_failures;
   answer.state_dir = gateway->state_dir;
   answer.pid = (guint32)getpid ();
+  answer.wal_bytes = status->store.wal_bytes;
+  answer.requests_kept = (guint64)status->store.requests_kept;
+  answer.events_kept = (guint64)status->store.events_kept;
+  answer.certificates_kept = (guint64)status->store.certificates_kept;
+  answer.nodes_not_paired = status->store.known_nodes;
+  answer.snapshot_bytes = snapshot.bytes;
+  answer.snapshot_written_unix_ms = snapshot.written_at;
+  answer.snapshot_error = tl_wire_string (snapshot.error);
   tl_rpc_call_reply (status->wait->call, &answer.base);
+  g_free (snapshot.error);
 }
 
 static void

@@ -87,7 +87,10 @@ check_node (const TlNode *node, const Twinlatch__V1__ExecuteCapabilityRequest *r
 {
   const Twinlatch__V1__CapabilityDescriptor *capability;
 
-  if (node == NULL || node->registration == NULL)
+  if (node != NULL && node->known_only)
+    g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
+                 "the device is known from an imported inventory, but not paired with this gateway; pair it first");
+  else if (node == NULL || node->registration == NULL)
     g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
                  "the device never connected, so nothing is known of what it can do; start its node");
   else if (node->revoked)
@@ -157,8 +160,10 @@ on_request_added (const GError *error, gpointer result, gpointer user_data)
       g_autofree char *device_id = g_strdup (request->record->device_id);
       g_ptr_array_add (request->calls, tl_rpc_call_ref (submission->call));
       tl_rpc_call_set_data (submission->call, g_strdup (request->record->request_id), g_free);
-      tl_dispatcher_announce (self, request, request->record);
+      tl_dispatcher_queued (self, request);
       tl_node_registry_push (self->gateway->registry, device_id, result);
+      if (request->record->state == TL_REQUEST_QUEUED) /* not connected: that may take a while */
+        tl_dispatcher_settle (self, request);
     }
   tl_rpc_call_unref (submission->call);
   g_free (submission);

@@ -42,7 +42,17 @@ tl_dispatcher_new (TlGateway *gateway)
 
   self->gateway = gateway;
   self->open = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, tl_open_request_free);
+  g_queue_init (&self->unsettled);
   return self;
+}
+
+static void
+clear_settle (TlDispatcher *self)
+{
+  if (self->settle == NULL)
+    return;
+  g_source_destroy (self->settle);
+  g_clear_pointer (&self->settle, g_source_unref);
 }
 
 void
@@ -50,6 +60,7 @@ tl_dispatcher_free (TlDispatcher *self)
 {
   if (self == NULL)
     return;
+  clear_settle (self);
   g_hash_table_unref (self->open);
   g_free (self);
 }
@@ -78,6 +89,9 @@ tl_dispatcher_load (TlDispatcher *self, GError **error)
 
 /* ---- the one function that moves a request ---- */
 
+#define OPEN_STATES ((1u << TL_REQUEST_SUCCEEDED) - 1)
+G_STATIC_ASSERT (TL_REQUEST_QUEUED == 0 && TL_REQUEST_RUNNING + 1 == TL_REQUEST_SUCCEEDED);
+
 gboolean
 tl_request_state_may_move (TlRequestState from, TlRequestState to)
 {
@@ -104,30 +118,75 @@ tl_request_state_may_move (TlRequestState from, TlRequestState to)
 }
 
 static void
-send_state (TlRpcCall *call, const TlCapabilityRecord *record, gint64 now)
+add_step (TlOpenRequest *request, TlRequestState state, gint64 now)
+{
+  g_assert (request->n_steps < TL_REQUEST_MAX_STEPS);
+  request->steps[request->n_steps++] = (TlRequestStep){ state, now };
+}
+
+static void
+send_state (TlRpcCall *call, const TlOpenRequest *request, const TlCapabilityRecord *record)
 {
   Twinlatch__V1__ExecuteCapabilityResponse message = TWINLATCH__V1__EXECUTE_CAPABILITY_RESPONSE__INIT;
+  Twinlatch__V1__ExecuteCapabilityResponse__Step steps[TL_REQUEST_MAX_STEPS];
+  Twinlatch__V1__ExecuteCapabilityResponse__Step *pointers[TL_REQUEST_MAX_STEPS];
 
+  for (guint i = 0; i < request->n_steps; i++)
+    {
+      twinlatch__v1__execute_capability_response__step__init (&steps[i]);
+      steps[i].state = (Twinlatch__V1__RequestState)(request->steps[i].state + 1);
+      steps[i].time_unix_ms = request->steps[i].time_ms;
+      pointers[i] = &steps[i];
+    }
+  message.n_steps = request->n_steps;
+  message.steps = pointers;
   message.request_id = record->request_id;
   message.device_id = record->device_id;
   message.state = (Twinlatch__V1__RequestState)(record->state + 1);
   message.output = tl_wire_string (record->output);
   message.error = tl_wire_string (record->error);
   message.error_reason = tl_wire_string (record->error_reason);
-  message.time_unix_ms = now;
-  tl_rpc_call_send (call, &message.base);
+  message.time_unix_ms = request->steps[request->n_steps - 1].time_ms;
   if (tl_request_state_is_final (record->state))
-    tl_rpc_call_finish (call, NULL);
+    tl_rpc_call_reply (call, &message.base);
+  else
+    tl_rpc_call_send (call, &message.base);
+}
+
+/* record: the request as it is to be shown, of its last step. */
+static void
+announce (TlOpenRequest *request, const TlCapabilityRecord *record)
+{
+  for (guint i = 0; i < request->calls->len; i++)
+    send_state (g_ptr_array_index (request->calls, i), request, record);
+  request->n_steps = 0;
+}
+
+static void
+settled (TlDispatcher *self, TlOpenRequest *request)
+{
+  if (request->unsettled.data == NULL)
+    return;
+  g_queue_unlink (&self->unsettled, &request->unsettled);
+  request->unsettled.data = NULL;
 }
 
 void
-tl_dispatcher_announce (TlDispatcher *self, TlOpenRequest *request, const TlCapabilityRecord *record)
+tl_dispatcher_forget (TlDispatcher *self, TlOpenRequest *request)
 {
-  gint64 now = tl_clock_wall_ms (self->gateway->clock);
-
-  for (guint i = 0; i < request->calls->len; i++)
-    send_state (g_ptr_array_index (request->calls, i), record, now);
+  settled (self, request);
+  g_hash_table_remove (self->open, request->record->request_id);
 }
+
+static void
+announce_end (TlDispatcher *self, TlOpenRequest *request, const TlCapabilityRecord *record)
+{
+  add_step (request, record->state, record->completed_at);
+  announce (request, record);
+  tl_dispatcher_forget (self, request);
+}
+
+/* ---- into the store ---- */
 
 typedef struct
 {
@@ -138,6 +197,18 @@ typedef struct
   TlRequestMoved moved;
   gpointer user_data;
 } Move;
+
+static void settle_later (TlDispatcher *self, TlOpenRequest *request);
+
+/* Its end could not be written: it is where it was. */
+static void
+take_back_end (TlDispatcher *self, TlOpenRequest *request)
+{
+  request->ending = FALSE;
+  request->record->state = request->before_end;
+  if (request->before_end != request->committed)
+    settle_later (self, request);
+}
 
 static void
 on_moved (const GError *error, gpointer result, gpointer user_data)
@@ -151,18 +222,20 @@ on_moved (const GError *error, gpointer result, gpointer user_data)
     {
       /* Several moves of one failed batch come back in order: what the store has is the one truth. */
       tl_log_error (TL_LOG_WARNING, "moving a capability request", error);
-      if (move->is_final || !request->ending)
+      if (move->is_final)
+        take_back_end (self, request);
+      else if (!request->ending)
         {
+          settled (self, request);
+          request->n_steps = 0;
           request->record->state = request->committed;
-          request->ending = FALSE;
         }
     }
   else if (request != NULL && tl_request_state_is_final (record->state))
     {
       if (move->cancel_device)
         tl_dispatcher_send_cancel (self, record, "timed_out");
-      tl_dispatcher_announce (self, request, record);
-      g_hash_table_remove (self->open, move->request_id);
+      announce_end (self, request, record);
     }
   else if (request != NULL)
     request->committed = record->state;
@@ -172,6 +245,93 @@ on_moved (const GError *error, gpointer result, gpointer user_data)
   g_free (move);
 }
 
+static void
+persist (TlDispatcher *self, TlOpenRequest *request, TlRequestState to, const TlRequestOutcome *outcome,
+         TlRequestMoved moved, gpointer user_data)
+{
+  const TlCapabilityRecord *record = request->record;
+  Move *move = g_new0 (Move, 1);
+  const TlRequestMove what = { .request_id = record->request_id,
+                               .device_id = record->device_id,
+                               .from = OPEN_STATES, /* which may follow which was checked here */
+                               .to = to,
+                               .dispatched_at = record->dispatched_at,
+                               .output = outcome->output,
+                               .error = outcome->error,
+                               .error_reason = outcome->error_reason,
+                               .receipt = outcome->receipt,
+                               .receipt_hash = outcome->receipt_hash,
+                               .actor = outcome->actor,
+                               .now = record->updated_at };
+
+  move->dispatcher = self;
+  move->request_id = g_strdup (record->request_id);
+  move->is_final = tl_request_state_is_final (to);
+  move->cancel_device = to == TL_REQUEST_TIMED_OUT && outcome->cancel_device;
+  move->moved = moved;
+  move->user_data = user_data;
+  tl_store_move_request (self->gateway->store, &what, on_moved, move);
+}
+
+static void
+settle_one (TlDispatcher *self, TlOpenRequest *request)
+{
+  static const TlRequestOutcome nothing = { 0 };
+
+  settled (self, request);
+  if (request->ending)
+    return;
+  if (request->record->state != request->committed)
+    persist (self, request, request->record->state, &nothing, NULL, NULL);
+  if (request->n_steps > 0)
+    announce (request, request->record);
+}
+
+void
+tl_dispatcher_settle (TlDispatcher *self, TlOpenRequest *request)
+{
+  if (request != NULL)
+    settle_one (self, request);
+  while (request == NULL && self->unsettled.head != NULL)
+    settle_one (self, self->unsettled.head->data);
+}
+
+static gboolean
+on_settle (gpointer data)
+{
+  TlDispatcher *self = data;
+  gint64 before = g_get_monotonic_time () - (gint64)TL_DISPATCH_SETTLE_MS * 1000;
+
+  while (self->unsettled.head != NULL && ((TlOpenRequest *)self->unsettled.head->data)->unsettled_us <= before)
+    settle_one (self, self->unsettled.head->data);
+  if (self->unsettled.head != NULL)
+    return G_SOURCE_CONTINUE;
+  g_clear_pointer (&self->settle, g_source_unref);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+settle_later (TlDispatcher *self, TlOpenRequest *request)
+{
+  if (request->unsettled.data != NULL)
+    return;
+  request->unsettled.data = request;
+  request->unsettled_us = g_get_monotonic_time ();
+  g_queue_push_tail_link (&self->unsettled, &request->unsettled);
+  if (self->settle != NULL)
+    return;
+  self->settle = g_timeout_source_new (TL_DISPATCH_SETTLE_MS / 2);
+  g_source_set_callback (self->settle, on_settle, self, NULL);
+  g_source_attach (self->settle, g_main_context_get_thread_default ());
+}
+
+void
+tl_dispatcher_queued (TlDispatcher *self, TlOpenRequest *request)
+{
+  add_step (request, TL_REQUEST_QUEUED, request->record->created_at);
+  settle_later (self, request);
+}
+
 gboolean
 tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState to, const TlRequestOutcome *outcome,
                     TlRequestMoved moved, gpointer user_data)
@@ -179,27 +339,26 @@ tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState t
   static const TlRequestOutcome nothing = { 0 };
   TlCapabilityRecord *record = request->record;
   gint64 now = tl_clock_wall_ms (self->gateway->clock);
-  Move *move;
 
   if (request->ending || !tl_request_state_may_move (record->state, to))
     return FALSE;
-  if (outcome == NULL)
-    outcome = &nothing;
-  move = g_new0 (Move, 1);
-  move->dispatcher = self;
-  move->request_id = g_strdup (record->request_id);
-  move->is_final = tl_request_state_is_final (to);
-  move->cancel_device = to == TL_REQUEST_TIMED_OUT && outcome != NULL && outcome->cancel_device;
-  move->moved = moved;
-  move->user_data = user_data;
-  /* A final state is announced after its commit; until then nothing else may move the request. */
-  request->ending = tl_request_state_is_final (to);
-  tl_store_move_request (self->gateway->store, record->request_id, record->device_id, 1u << record->state, to,
-                         outcome->output, outcome->error, outcome->error_reason, outcome->receipt, now, on_moved, move);
+  request->before_end = record->state;
   record->state = to;
   record->updated_at = now;
-  if (!request->ending)
-    tl_dispatcher_announce (self, request, record);
+  if (to == TL_REQUEST_DISPATCHED)
+    record->dispatched_at = now;
+  /* A final state is announced after its commit; until then nothing else may move the request. */
+  request->ending = tl_request_state_is_final (to);
+  if (request->ending)
+    {
+      persist (self, request, to, outcome != NULL ? outcome : &nothing, moved, user_data);
+      return TRUE;
+    }
+  g_assert (moved == NULL);
+  add_step (request, to, now);
+  settle_later (self, request);
+  if (to == TL_REQUEST_AWAITING_CONSENT) /* somebody may wait for it */
+    settle_one (self, request);
   return TRUE;
 }
 
@@ -264,11 +423,28 @@ tl_dispatcher_event_sent (TlDispatcher *self, const char *device_id, const TlEve
   /* The id of a dispatch event is its request's. */
   TlOpenRequest *request = g_hash_table_lookup (self->open, event->id);
 
-  if (request == NULL || request->record->state != TL_REQUEST_QUEUED
-      || !g_str_equal (request->record->device_id, device_id))
+  if (request == NULL || !g_str_equal (request->record->device_id, device_id))
+    return;
+  request->event_seq = event->seq;
+  if (request->record->state != TL_REQUEST_QUEUED)
     return;
   if (tl_dispatcher_move (self, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL))
     request->deadline = request->record->expires_at + TL_DISPATCH_GRACE_MS;
+}
+
+void
+tl_dispatcher_acknowledging (TlDispatcher *self, const char *device_id, guint64 seq)
+{
+  GList *next;
+
+  for (GList *link = self->unsettled.head; link != NULL; link = next)
+    {
+      TlOpenRequest *request = link->data;
+
+      next = link->next;
+      if (request->event_seq <= seq && g_str_equal (request->record->device_id, device_id))
+        settle_one (self, request);
+    }
 }
 
 static void
@@ -321,7 +497,10 @@ tl_dispatcher_node_event (TlDispatcher *self, const char *device_id, const char 
         request->deadline = now + TL_DISPATCH_CONSENT_MS + TL_DISPATCH_GRACE_MS;
     }
   else if (g_str_equal (type, "capability.progress"))
-    send_progress (request, data, now);
+    {
+      tl_dispatcher_settle (self, request);
+      send_progress (request, data, now);
+    }
 }
 
 void
@@ -333,8 +512,7 @@ tl_dispatcher_requests_failed (TlDispatcher *self, GPtrArray *records)
       TlOpenRequest *request = g_hash_table_lookup (self->open, record->request_id);
       if (request == NULL)
         continue;
-      tl_dispatcher_announce (self, request, record);
-      g_hash_table_remove (self->open, record->request_id);
+      announce_end (self, request, record);
     }
 }
 
@@ -346,6 +524,7 @@ tl_dispatcher_close_all (TlDispatcher *self)
   GHashTableIter iter;
   gpointer value;
 
+  tl_dispatcher_settle (self, NULL);
   g_hash_table_iter_init (&iter, self->open);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {

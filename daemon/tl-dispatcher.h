@@ -11,7 +11,16 @@ G_BEGIN_DECLS
  * TlDispatcher: capability requests from submission to their end (PROTOCOL 4.2). One function moves a request. Pushed,
  * not polled: the dispatch event goes out when its transaction committed. Requests that are not final are in memory
  * too; the store is the truth. Thread: main.
+ *
+ * What is written when: the request, its event and the journal's row before the event is pushed; a final state and its
+ * row before the device or a caller hears of it. The states between (dispatched, running) are written, and told to the
+ * callers, when they lasted TL_DISPATCH_SETTLE_MS, else together with the next that is: a quick request costs two
+ * writes and one message. A gateway that is killed meanwhile finds the request `queued` although the device may have
+ * it. That is the truth of a moment earlier, and nothing is lost by it: the dispatch event is dropped from the log only
+ * by an acknowledgement, before which the state is written (tl_dispatcher_acknowledging()); until then it is sent
+ * again, and the device answers from its record or, idempotent, runs again (PROTOCOL 4.1).
  */
+#define TL_DISPATCH_SETTLE_MS          50
 #define TL_DISPATCH_DEFAULT_TIMEOUT_MS (30 * 1000)
 #define TL_DISPATCH_MAX_TIMEOUT_MS     (3600 * 1000)
 #define TL_DISPATCH_DEFAULT_PAYLOAD    (64u * 1024u)
@@ -41,6 +50,8 @@ void tl_dispatcher_close_all (TlDispatcher *dispatcher);
 
 /* From the node's stream. */
 void tl_dispatcher_event_sent (TlDispatcher *dispatcher, const char *device_id, const TlEventRecord *event);
+/* The device is about to acknowledge up to seq: called before the store drops those events. */
+void tl_dispatcher_acknowledging (TlDispatcher *dispatcher, const char *device_id, guint64 seq);
 void tl_dispatcher_node_event (TlDispatcher *dispatcher, const char *device_id, const char *type, const char *data);
 /* SubmitCapabilityResult; answers the call after the commit. device_id: the certificate's. */
 void tl_dispatcher_result (TlDispatcher *dispatcher, TlRpcCall *call, const char *device_id,

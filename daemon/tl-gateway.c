@@ -7,11 +7,13 @@
 #include "base/tl-file.h"
 #include "base/tl-log.h"
 #include "crypto/tl-hash.h"
+#include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-admin-service.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
+#include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "identity/tl-state-lock.h"
 #include "pairing/tl-pairing-link.h"
@@ -33,7 +35,8 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
   if (!tl_dir_ensure (options->state_dir, 0700, error))
     return FALSE;
   self->store = tl_store_open (options->state_dir, NULL, error);
-  if (self->store == NULL)
+  if (self->store == NULL
+      || !tl_runtime_import (self->store, options->state_dir, self->started_ms, self->random, error))
     return FALSE;
   self->secrets = tl_secret_store_new_file (secrets_dir, options->secrets_key, error);
   if (self->secrets == NULL)
@@ -171,6 +174,17 @@ on_probed (const GError *error, gpointer result, gpointer user_data)
   tl_rpc_health_set_serving (self->health, error == NULL);
 }
 
+static void
+keep_snapshot (TlGateway *self)
+{
+  guint64 generation = tl_store_generation (self->store);
+
+  if (generation == self->snapshot_generation)
+    return;
+  self->snapshot_generation = generation;
+  tl_runtime_snapshot_request (self->snapshot);
+}
+
 static gboolean
 on_tick (gpointer user_data)
 {
@@ -180,6 +194,7 @@ on_tick (gpointer user_data)
 
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
+  keep_snapshot (self);
   if (!writable)
     tl_rpc_health_set_serving (self->health, FALSE);
   if (self->ticks++ % PROBE_TICKS == 0 || !writable)
@@ -221,6 +236,7 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
     }
   self->advertised = advertised_addresses (self, options->config);
   tl_rpc_health_set_serving (self->health, TRUE);
+  self->snapshot = tl_runtime_snapshot_new (self->state_dir, tl_gateway_identity_id (self->identity), self->clock);
   self->tick_source = g_timeout_add (TICK_MS, on_tick, self);
   return self;
 }
@@ -276,6 +292,8 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   while (!down)
     g_main_context_iteration (NULL, TRUE);
   tl_pairing_service_wait_idle (self->pairing);
+  tl_store_flush (self->store);
+  g_clear_pointer (&self->snapshot, tl_runtime_snapshot_free);
   gateway_free (self);
 }
 

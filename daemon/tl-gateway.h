@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 typedef struct _TlPairingService TlPairingService;
 typedef struct _TlNodeRegistry TlNodeRegistry;
 typedef struct _TlDispatcher TlDispatcher;
+typedef struct _TlRuntimeSnapshot TlRuntimeSnapshot;
 
 /*
  * TlGateway: what the services of one daemon share. Built by tl_gateway_open(), taken down by tl_gateway_close();
@@ -35,6 +36,8 @@ typedef struct
   TlPairingService *pairing;
   TlNodeRegistry *registry;
   TlDispatcher *dispatcher;
+  TlRuntimeSnapshot *snapshot;
+  guint64 snapshot_generation; /* of the store, when a snapshot was last asked for */
   char *state_dir;
   char **listeners;  /* "127.0.0.1:40123", as bound */
   char **advertised; /* host:port for links */

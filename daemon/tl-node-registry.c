@@ -6,8 +6,10 @@
 #include "base/tl-error.h"
 #include "base/tl-json.h"
 #include "base/tl-log.h"
+#include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-inventory.h"
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
 
@@ -32,6 +34,7 @@ node_free (gpointer data)
   g_free (node->device_id);
   g_free (node->name);
   g_free (node->address);
+  g_free (node->last_event);
   g_free (node);
 }
 
@@ -100,12 +103,32 @@ on_devices_listed (const GError *error, gpointer result, gpointer user_data)
     }
 }
 
+static gboolean
+load_known (TlNodeRegistry *self, GError **error)
+{
+  g_autoptr (GPtrArray) nodes = tl_store_list_known_nodes (self->gateway->store, error);
+
+  if (nodes == NULL)
+    return FALSE;
+  for (guint i = 0; i < nodes->len; i++)
+    {
+      const TlInventoryNode *record = g_ptr_array_index (nodes, i);
+      TlNode *node = ensure (self, record->device_id);
+
+      node->known_only = TRUE;
+      node->registration = tl_inventory_node_registration (record);
+      node->registered_at = record->registered_at;
+      node->last_seen_at = record->last_seen_at;
+    }
+  return TRUE;
+}
+
 gboolean
 tl_node_registry_load (TlNodeRegistry *self, GError **error)
 {
   g_autoptr (GPtrArray) records = tl_store_list_nodes (self->gateway->store, error);
 
-  if (records == NULL)
+  if (records == NULL || !load_known (self, error))
     return FALSE;
   for (guint i = 0; i < records->len; i++)
     {
@@ -272,6 +295,7 @@ tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, co
     }
   memcpy (node->identity_public, identity_public, sizeof node->identity_public);
   node->revoked = FALSE;
+  node->known_only = FALSE;
   announce (self, node);
 }
 
@@ -443,7 +467,9 @@ tl_node_registry_detach (TlNodeRegistry *self, TlNode *node)
   g_clear_pointer (&node->call, tl_rpc_call_unref);
   node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
   self->connected--;
-  tl_store_device_seen (self->gateway->store, node->device_id, node->last_seen_at);
+  tl_store_device_seen (self->gateway->store, node->device_id, node->last_event, node->last_event_at,
+                        node->last_seen_at);
+  g_clear_pointer (&node->last_event, g_free);
   tl_log (TL_LOG_INFO, "node disconnected", "device_id", node->device_id, "name", node->name, NULL);
   announce (self, node);
 }
@@ -457,6 +483,14 @@ tl_node_registry_device_revoked (TlNodeRegistry *self, const char *device_id)
     return;
   node->revoked = TRUE;
   announce (self, node);
+}
+
+void
+tl_node_registry_heard (TlNodeRegistry *self, TlNode *node, const char *type)
+{
+  node->last_seen_at = node->last_event_at = tl_clock_wall_ms (self->gateway->clock);
+  g_free (node->last_event);
+  node->last_event = g_strdup (type);
 }
 
 void
@@ -506,8 +540,9 @@ tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
   message->last_seen_unix_ms = node->last_seen_at;
   message->latest_seq = node->latest_seq;
   message->acknowledged_seq = node->acknowledged_seq;
-  message->state = node->revoked ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_REVOKED
-                                 : TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_ACTIVE;
+  message->state = node->known_only ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_NOT_PAIRED
+                   : node->revoked  ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_REVOKED
+                                    : TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_ACTIVE;
   if (registration == NULL)
     return;
   message->platform = registration->platform;

@@ -29,6 +29,9 @@ typedef struct
   gint64 registered_at, connected_at, last_seen_at;
   guint64 latest_seq, acknowledged_seq;
   gboolean revoked;
+  gboolean known_only; /* an imported inventory names it; it has not paired with this gateway */
+  char *last_event;    /* type of what it said last, not yet in the store; NULL: nothing new */
+  gint64 last_event_at;
   TlGateway *gateway;
 } TlNode;
 
@@ -36,6 +39,9 @@ TlNodeRegistry *tl_node_registry_new (TlGateway *gateway);
 void tl_node_registry_free (TlNodeRegistry *registry);
 /* Start-up, sync: what the store knows. */
 gboolean tl_node_registry_load (TlNodeRegistry *registry, GError **error);
+
+/* The node said something (PROTOCOL 4.1, device to gateway). */
+void tl_node_registry_heard (TlNodeRegistry *registry, TlNode *node, const char *type);
 
 /* NULL: no such device. */
 TlNode *tl_node_registry_lookup (TlNodeRegistry *registry, const char *device_id);

@@ -136,7 +136,7 @@ on_node_event (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamE
     finish_invalid (call, "the event is too large");
   else
     {
-      node->last_seen_at = tl_clock_wall_ms (gateway->clock);
+      tl_node_registry_heard (gateway->registry, node, event->type);
       tl_dispatcher_node_event (gateway->dispatcher, node->device_id, event->type, event->data);
     }
 }
@@ -154,7 +154,10 @@ on_stream_message (TlRpcCall *call, const ProtobufCMessage *message, gpointer us
     finish_invalid (call, "the first message of the stream has to be resume");
   else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_ACK
            && cursor_is_valid (request->ack->cursor))
-    tl_event_stream_acknowledge (node->stream, request->ack->cursor->seq, request->ack->cursor->event_id);
+    {
+      tl_dispatcher_acknowledging (gateway->dispatcher, node->device_id, request->ack->cursor->seq);
+      tl_event_stream_acknowledge (node->stream, request->ack->cursor->seq, request->ack->cursor->event_id);
+    }
   else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_NODE_EVENT)
     on_node_event (gateway, call, request->node_event);
   else

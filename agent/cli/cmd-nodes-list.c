@@ -18,8 +18,12 @@ print_table (TlCli *cli, const GPtrArray *nodes)
       g_autofree char *capabilities = g_strdup_printf ("%" G_GSIZE_FORMAT, node->n_capabilities);
       g_autofree char *seen = tl_cli_time (cli, node->last_seen_unix_ms);
 
-      tl_table_add (table, node->device_id, node->name, node->connected ? transport : _ ("no"), node->platform,
-                    node->node_version, capabilities, seen);
+      const char *connected = node->connected ? transport : _ ("no");
+
+      if (node->state == TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_NOT_PAIRED)
+        connected = _ ("not paired");
+      tl_table_add (table, node->device_id, node->name, connected, node->platform, node->node_version, capabilities,
+                    seen);
     }
   tl_cli_print_table (cli, table);
 }

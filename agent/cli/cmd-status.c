@@ -42,6 +42,19 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  tl_table_take_pair (table, _ ("Kept"),
+                      g_strdup_printf (_ ("%llu finished requests, %llu events, %llu certificates"),
+                                       (unsigned long long)status->requests_kept,
+                                       (unsigned long long)status->events_kept,
+                                       (unsigned long long)status->certificates_kept));
+  if (status->snapshot_error[0] != '\0')
+    tl_table_take_pair (table, _ ("Inventory file"), g_strdup_printf (_ ("NOT WRITTEN: %s"), status->snapshot_error));
+  else if (status->snapshot_written_unix_ms != 0)
+    tl_table_take_pair (table, _ ("Inventory file"), tl_cli_time (cli, status->snapshot_written_unix_ms));
+  if (status->nodes_not_paired > 0)
+    tl_table_take_pair (table, _ ("Known, not paired"),
+                        g_strdup_printf (_ ("%u nodes of an imported inventory; each has to pair"),
+                                         status->nodes_not_paired));
   tl_table_add_pair (table, _ ("Secrets"), status->secrets_encrypted ? _ ("encrypted") : _ ("plain files, mode 0600"));
   tl_table_take_pair (table, _ ("CA generation"), g_strdup_printf ("G%u", status->ca_generation));
   tl_table_take_pair (table, _ ("CA ends"), tl_cli_time (cli, status->ca_not_after_unix_ms));

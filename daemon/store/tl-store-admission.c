@@ -84,6 +84,9 @@ tl_store_check_device (TlDatabase *db, const TlPairingRecord *request, GError **
 gboolean
 tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now, GError **error)
 {
+  /* An imported inventory may have named it; from now on it is paired. */
+  if (!tl_database_run (db, NULL, error, "DELETE FROM known_nodes WHERE device_id = ?", tl_text (request->device_id)))
+    return FALSE;
   return tl_database_run (
       db, NULL, error,
       "INSERT INTO devices (device_id, name, state, role, client_kind, platform, identity_public, paired_at,"

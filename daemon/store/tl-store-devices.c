@@ -210,16 +210,22 @@ run_device_seen (TlStoreOperation *operation, TlDatabase *db, GError **error)
                           "UPDATE devices SET last_seen_at = max (last_seen_at, ?) WHERE device_id = ?",
                           tl_int (operation->now), tl_text (operation->device_id))
          && tl_database_run (db, NULL, error,
-                             "UPDATE nodes SET last_seen_at = max (last_seen_at, ?) WHERE device_id = ?",
-                             tl_int (operation->now), tl_text (operation->device_id));
+                             "UPDATE nodes SET last_seen_at = max (last_seen_at, ?1),"
+                             " last_event_name = coalesce (?2, last_event_name),"
+                             " last_event_at = CASE WHEN ?2 IS NULL THEN last_event_at ELSE ?3 END"
+                             " WHERE device_id = ?4",
+                             tl_int (operation->now), tl_text (operation->type), tl_int ((gint64)operation->seq),
+                             tl_text (operation->device_id));
 }
 
 void
-tl_store_device_seen (TlStore *store, const char *device_id, gint64 now)
+tl_store_device_seen (TlStore *store, const char *device_id, const char *last_event, gint64 last_event_at, gint64 now)
 {
   TlStoreOperation *operation = tl_store_operation_new (run_device_seen, TL_STORE_WRITE, NULL);
 
   operation->device_id = g_strdup (device_id);
+  operation->type = g_strdup (last_event);
+  operation->seq = (guint64)last_event_at;
   operation->now = now;
   tl_store_submit (store, operation, NULL, NULL);
 }

@@ -110,6 +110,7 @@ tl_store_probe (TlStore *store, gint64 now, TlStoreCallback callback, gpointer u
 {
   TlStoreOperation *operation = tl_store_operation_new (run_probe, TL_STORE_WRITE, NULL);
 
+  operation->heartbeat = TRUE;
   operation->now = now;
   tl_store_submit (store, operation, callback, user_data);
 }
@@ -121,6 +122,21 @@ file_size (const char *path, const char *suffix)
   struct stat info;
 
   return stat (name, &info) == 0 ? (guint64)info.st_size : 0;
+}
+
+static gboolean
+count_kept (TlDatabase *db, TlStoreStatus *status, GError **error)
+{
+  gint64 known;
+
+  if (!tl_database_integer (db, &status->requests_kept, error,
+                            "SELECT count (*) FROM requests WHERE state >= " SQL_REQUEST_FIRST_FINAL)
+      || !tl_database_integer (db, &status->events_kept, error, "SELECT count (*) FROM events")
+      || !tl_database_integer (db, &status->certificates_kept, error, "SELECT count (*) FROM certificates")
+      || !tl_database_integer (db, &known, error, "SELECT count (*) FROM known_nodes"))
+    return FALSE;
+  status->known_nodes = (guint)known;
+  return TRUE;
 }
 
 static gboolean
@@ -145,7 +161,10 @@ run_get_status (TlStoreOperation *operation, TlDatabase *db, GError **error)
   status->codes_live = (guint)codes;
   status->pairings_pending = (guint)pairings;
   status->requests_open = (guint)requests;
-  status->bytes = file_size (db->path, "") + file_size (db->path, "-wal");
+  status->wal_bytes = file_size (db->path, "-wal");
+  status->bytes = file_size (db->path, "") + status->wal_bytes;
+  if (!count_kept (db, status, error))
+    return FALSE;
   operation->result = g_steal_pointer (&status);
   return TRUE;
 }

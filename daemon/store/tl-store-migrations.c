@@ -131,10 +131,20 @@ static const char version_2[] = "CREATE TABLE journal ("
                                 "  detail TEXT NOT NULL CHECK (length (CAST (detail AS BLOB)) <= 4096),"
                                 "  hash BLOB NOT NULL CHECK (length (hash) = 32)) STRICT;";
 
+/* Version 7: nodes that an imported inventory names, and what a node said last. */
+static const char version_7[]
+    = "CREATE TABLE known_nodes ("
+      "  device_id TEXT PRIMARY KEY CHECK (length (device_id) = 26),"
+      "  platform TEXT, capabilities TEXT NOT NULL, registered_at INTEGER NOT NULL, last_seen_at INTEGER NOT NULL,"
+      "  last_event_name TEXT, last_event_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+      "ALTER TABLE nodes ADD COLUMN last_event_name TEXT;"
+      "ALTER TABLE nodes ADD COLUMN last_event_at INTEGER NOT NULL DEFAULT 0;";
+
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
   { 1, version_1 },
   { 2, version_2 },
+  { 7, version_7 },
   { 0, NULL },
 };
 

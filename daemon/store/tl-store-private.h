@@ -186,7 +186,7 @@ struct _TlStoreOperation
   char *id, *device_id, *actor, *reason, *token, *event_id, *type, *data, *failure;
   GBytes *bytes;
   gpointer record;
-  GDestroyNotify free_record;
+  GDestroyNotify free_record; /* NULL: the record is borrowed from somebody who waits */
   gint64 now;
   guint64 seq;
   guint number, states, limit;
@@ -199,6 +199,7 @@ struct _TlStoreOperation
   GError *error;
   gboolean keep_changes; /* what run() wrote before it failed is part of the answer ("the code is still USED") */
   gboolean changed;      /* something was written */
+  gboolean heartbeat;    /* what it writes means nothing to anybody */
 
   TlStoreCallback callback; /* NULL: nobody, or somebody waits (waited) */
   gpointer user_data;
@@ -225,6 +226,7 @@ struct _TlStore
   TlQueue *operations; /* main -> store's thread: TlStoreOperation */
   TlQueue *batches;    /* store's thread -> main: GPtrArray of TlStoreOperation */
   atomic_bool writable;
+  atomic_uint_fast64_t generation; /* batches that changed something */
 
   /* main */
   guint64 submitted, completed;

@@ -117,13 +117,21 @@ static void
 note_committed (TlStore *store, GPtrArray *batch, gboolean durable)
 {
   gboolean changed = FALSE;
+  gboolean news = FALSE;
 
   for (guint i = 0; i < batch->len; i++)
-    changed = changed || ((TlStoreOperation *)batch->pdata[i])->changed;
+    {
+      const TlStoreOperation *operation = batch->pdata[i];
+
+      changed = changed || operation->changed;
+      news = news || (operation->changed && !operation->heartbeat);
+    }
 
   /* Only a commit that wrote something proves that the disk takes writes. */
   if (changed)
     atomic_store (&store->writable, TRUE);
+  if (news)
+    atomic_fetch_add (&store->generation, 1);
   if (changed && durable)
     store->unsynced = FALSE;
   else if (changed)

@@ -42,7 +42,7 @@ tl_store_operation_free (TlStoreOperation *operation)
     return;
 
   tl_store_operation_clear (operation);
-  if (operation->record != NULL)
+  if (operation->record != NULL && operation->free_record != NULL)
     operation->free_record (operation->record);
   g_clear_pointer (&operation->bytes, g_bytes_unref);
   g_free (operation->id);
@@ -189,6 +189,7 @@ tl_store_open (const char *directory, GMainContext *context, GError **error)
   store->operations = tl_queue_new ((GDestroyNotify)tl_store_operation_free);
   store->batches = tl_queue_new_for_context (store->context, deliver, store, (GDestroyNotify)g_ptr_array_unref);
   atomic_init (&store->writable, TRUE);
+  atomic_init (&store->generation, 0);
   pthread_mutex_init (&store->mutex, NULL);
   pthread_cond_init (&store->finished, NULL);
   start_thread (store);

@@ -13,6 +13,7 @@
 
 #define NODES        204 /* four of them come before the first look at the memory */
 #define NODES_QUICK  54
+#define NODES_FEW    4 /* for what needs a node and a caller only */
 #define NOISE        400
 #define NOISE_QUICK  150
 #define NOISE_WRITES 50
@@ -24,7 +25,7 @@
 typedef struct
 {
   gboolean json, quick;
-  char *daemon, *twinlatch, *directory, *bare_server;
+  char *daemon, *twinlatch, *directory, *bare_server, *only;
 } Options;
 
 static void
@@ -34,13 +35,22 @@ clear_options (Options *options)
   g_free (options->twinlatch);
   g_free (options->directory);
   g_free (options->bare_server);
+  g_free (options->only);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Options, clear_options)
 
+gboolean
+bench_wants (const Bench *bench, const char *name)
+{
+  return bench->only == NULL || g_str_equal (bench->only, name);
+}
+
 guint
 bench_node_count (const Bench *bench)
 {
+  if (!bench_wants (bench, "pairing") && !bench_wants (bench, "memory"))
+    return NODES_FEW;
   return bench->quick ? NODES_QUICK : NODES;
 }
 
@@ -53,6 +63,7 @@ parse_options (int *argc, char ***argv, Options *options, GError **error)
     { "twinlatchd", 0, 0, G_OPTION_ARG_FILENAME, &options->daemon, "The daemon to measure", "FILE" },
     { "twinlatch", 0, 0, G_OPTION_ARG_FILENAME, &options->twinlatch, "The node to measure", "FILE" },
     { "directory", 0, 0, G_OPTION_ARG_FILENAME, &options->directory, "Empty folder to work in", "DIR" },
+    { "only", 0, 0, G_OPTION_ARG_STRING, &options->only, "This benchmark alone", "NAME" },
     { "bare-server", 0, 0, G_OPTION_ARG_FILENAME, &options->bare_server, "Be the reference server", "DIR" },
     { NULL },
   };
@@ -155,8 +166,10 @@ run_all (Bench *bench, const Options *options, GError **error)
       || !measure_noise (bench, &first, error) /* warms up */
       || !measure_noise (bench, &first, error))
     return FALSE;
-  if (!restart_daemon (bench, options, error) || !bench_pairing (bench, error) || !bench_handshakes (bench, error)
-      || !bench_dispatch (bench, error) || !restart_daemon (bench, options, error) || !bench_memory (bench, error)
+  if (!restart_daemon (bench, options, error) || !bench_pairing (bench, error)
+      || (bench_wants (bench, "handshakes") && !bench_handshakes (bench, error))
+      || (bench_wants (bench, "dispatch") && !bench_dispatch (bench, error))
+      || (bench_wants (bench, "memory") && (!restart_daemon (bench, options, error) || !bench_memory (bench, error)))
       || !measure_noise (bench, &last, error))
     return FALSE;
   report_noise (bench, &first, &last);
@@ -170,6 +183,7 @@ run (const Options *options, const char *self)
   g_autoptr (BenchReport) report = bench_report_new (options->json);
   g_autoptr (GPtrArray) devices = g_ptr_array_new_with_free_func ((GDestroyNotify)bench_device_free);
   Bench bench = { .quick = options->quick,
+                  .only = options->only,
                   .directory = options->directory,
                   .self = self,
                   .twinlatch = options->twinlatch,

@@ -121,6 +121,7 @@ bench_pairing (Bench *bench, GError **error)
   while (bench->devices->len < bench_node_count (bench))
     if (!pair_next (bench, &samples, error))
       return FALSE;
-  report (bench, &samples);
+  if (bench_wants (bench, "pairing"))
+    report (bench, &samples);
   return TRUE;
 }

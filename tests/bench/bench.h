@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   gboolean quick;
+  const char *only;      /* the one benchmark wanted; NULL: all */
   const char *directory; /* everything written goes below it */
   const char *self;      /* this program, for the bare server */
   const char *twinlatch;
@@ -26,6 +27,7 @@ typedef struct
   GPtrArray *devices; /* BenchDevice; the first one's folder is the node's that runs dispatches */
 } Bench;
 
+gboolean bench_wants (const Bench *bench, const char *name);
 /* Connected at once by the memory benchmark; so many devices are paired. */
 guint bench_node_count (const Bench *bench);
 

@@ -3,14 +3,15 @@
 # Benchmarks of the gateway over gRPC, each beside a reference measured in the same run.
 #   --json   an object a line: {bench, value, unit, reference, ratio, budget, ok}
 #   --quick  small counts: well under a minute instead of a few
+#   --only=NAME  pairing, handshakes, dispatch or memory alone
 # Uses the build in $TL_BUILD_DIR; without it makes and uses a release build in build-release/ of the checkout, or below $TL_BUILD_ROOT.
 # Exit code: 0 every row ok, 1 a row over its budget, 2 it could not be measured.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 for argument in "$@"; do
   case $argument in
-    --json | --quick) ;;
-    --help | -h) sed -n 's/^# \{0,1\}//; 3,7p' "$0"; exit 0 ;;
+    --json | --quick | --only=*) ;;
+    --help | -h) sed -n 's/^# \{0,1\}//; 3,8p' "$0"; exit 0 ;;
     *) echo "bench: unknown argument '$argument'; see --help" >&2; exit 2 ;;
   esac
 done

@@ -150,7 +150,51 @@ test_runs (Fixture *f, gconstpointer data)
   g_assert_cmpint (memory_state (f), ==, TL_REQUEST_DISPATCHED);
   node_says (f, DEVICE, "capability.accepted");
   g_assert_cmpint (memory_state (f), ==, TL_REQUEST_RUNNING);
+  while (stored_state (f) == TL_REQUEST_QUEUED) /* TL_DISPATCH_SETTLE_MS */
+    g_main_context_iteration (NULL, TRUE);
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_RUNNING);
+}
+
+static void
+on_record (const GError *error, gpointer result, gpointer user_data)
+{
+  g_assert_no_error (error);
+  *(TlCapabilityRecord **)user_data = tl_capability_record_copy (result);
+}
+
+/* A quick request is written twice: when it is there, and when it ended. */
+static void
+test_quick (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TlCapabilityRecord) record = NULL;
+  TlRequestOutcome outcome = { .output = "1" };
+
+  send_event (f);
+  node_says (f, DEVICE, "capability.accepted");
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_QUEUED);
+  tl_clock_advance (f->gateway.clock, 7);
+  g_assert_true (tl_dispatcher_move (f->dispatcher, g_hash_table_lookup (f->dispatcher->open, f->request_id),
+                                     TL_REQUEST_SUCCEEDED, &outcome, NULL, NULL));
+  tl_store_flush (f->gateway.store);
+  g_assert_cmpuint (tl_dispatcher_open_count (f->dispatcher), ==, 0);
+  g_assert_cmpuint (f->dispatcher->unsettled.length, ==, 0);
+  tl_store_get_request (f->gateway.store, f->request_id, on_record, &record);
+  tl_store_flush (f->gateway.store);
+  g_assert_cmpint (record->state, ==, TL_REQUEST_SUCCEEDED);
+  g_assert_cmpint (record->dispatched_at, ==, NOW_MS);
+  g_assert_cmpint (record->completed_at, ==, NOW_MS + 7);
+}
+
+/* The store says that it was dispatched before it drops the event. */
+static void
+test_acknowledging (Fixture *f, gconstpointer data)
+{
+  send_event (f);
+  tl_dispatcher_acknowledging (f->dispatcher, "01ARZ3NDEKTSV4RRFFQ69G5FAW", 1);
+  tl_dispatcher_acknowledging (f->dispatcher, DEVICE, 0);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_QUEUED);
+  tl_dispatcher_acknowledging (f->dispatcher, DEVICE, 1);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_DISPATCHED);
 }
 
 /* The move to DISPATCHED was lost: the node's word that it runs is taken all the same. */
@@ -159,6 +203,7 @@ test_accepted_while_queued (Fixture *f, gconstpointer data)
 {
   node_says (f, DEVICE, "capability.accepted");
   g_assert_cmpint (memory_state (f), ==, TL_REQUEST_RUNNING);
+  tl_dispatcher_settle (f->dispatcher, NULL);
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_RUNNING);
 }
 
@@ -217,13 +262,16 @@ test_failed_batch (Fixture *f, gconstpointer data)
   signal (SIGXFSZ, SIG_IGN);
   limit_files (8192);
   send_event (f);
+  node_says (f, DEVICE, "capability.awaiting_consent");
   node_says (f, DEVICE, "capability.accepted");
+  tl_dispatcher_settle (f->dispatcher, NULL);
   tl_store_flush (f->gateway.store);
   limit_files (RLIM_INFINITY);
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_QUEUED);
   g_assert_cmpint (memory_state (f), ==, TL_REQUEST_QUEUED);
   send_event (f);
   node_says (f, DEVICE, "capability.accepted");
+  tl_dispatcher_settle (f->dispatcher, NULL);
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_RUNNING);
 }
 
@@ -233,6 +281,7 @@ test_failed_end (Fixture *f, gconstpointer data)
 {
   send_event (f);
   node_says (f, DEVICE, "capability.accepted");
+  tl_dispatcher_settle (f->dispatcher, NULL);
   tl_store_flush (f->gateway.store);
   limit_files (8192);
   for (guint i = 0; i < 5; i++)
@@ -252,6 +301,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("4.2-runs", test_runs);
+  ADD ("4.2-quick", test_quick);
+  ADD ("4.1-acknowledging", test_acknowledging);
   ADD ("4.2-accepted-while-queued", test_accepted_while_queued);
   ADD ("4.2-other-device", test_other_device);
   ADD ("4.2-expires-unsent", test_expires_unsent);

@@ -362,8 +362,8 @@ test_seen (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_autofree char *certificate = pair_device (f, device_id, 1, TL_ROLE_NODE);
   g_autoptr (TlDeviceRecord) device = NULL;
 
-  tl_store_device_seen (f->store, device_id, STORE_NOW + 5);
-  tl_store_device_seen (f->store, device_id, STORE_NOW + 3);
+  tl_store_device_seen (f->store, device_id, "node.status", STORE_NOW + 4, STORE_NOW + 5);
+  tl_store_device_seen (f->store, device_id, NULL, 0, STORE_NOW + 3);
   fixture_reopen (f);
   device = find_device (f, device_id);
   g_assert_cmpint (device->last_seen_at, ==, STORE_NOW + 5);

@@ -37,11 +37,13 @@ get (Fixture *f, const char *request_id)
 static TlErrorCode
 move (Fixture *f, const char *request_id, const char *device_id, guint from, TlRequestState to, const char *output)
 {
+  const TlRequestMove what = {
+    .request_id = request_id, .device_id = device_id, .from = from, .to = to, .output = output, .now = STORE_NOW + 7
+  };
   Answer answer = ANSWER (NULL);
   g_autoptr (GError) error = NULL;
 
-  tl_store_move_request (f->store, request_id, device_id, from, to, output, NULL, NULL, NULL, STORE_NOW + 7,
-                         answer_callback, &answer);
+  tl_store_move_request (f->store, &what, answer_callback, &answer);
   tl_store_flush (f->store);
   error = answer.error;
   return error != NULL ? (TlErrorCode)error->code : REQUEST_OK;
@@ -98,6 +100,7 @@ test_move (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_autoptr (TlCapabilityRecord) dispatched = NULL;
   g_autoptr (TlCapabilityRecord) done = NULL;
   g_autoptr (GBytes) receipt = g_bytes_new_static ("receipt", 7);
+  TlRequestMove signed_one;
   Answer answer = ANSWER (NULL);
 
   g_assert_cmpint (move (f, other, NULL, ANY, TL_REQUEST_CANCELLED, NULL), ==, TL_ERROR_NOT_FOUND);
@@ -112,8 +115,13 @@ test_move (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_assert_cmpint (dispatched->completed_at, ==, 0);
   g_assert_null (dispatched->output);
 
-  tl_store_move_request (f->store, request_id, device_id, FROM (TL_REQUEST_DISPATCHED), TL_REQUEST_AWAITING_CONSENT,
-                         NULL, NULL, NULL, receipt, STORE_NOW, answer_callback, &answer);
+  signed_one = (TlRequestMove){ .request_id = request_id,
+                                .device_id = device_id,
+                                .from = FROM (TL_REQUEST_DISPATCHED),
+                                .to = TL_REQUEST_AWAITING_CONSENT,
+                                .receipt = receipt,
+                                .now = STORE_NOW };
+  tl_store_move_request (f->store, &signed_one, answer_callback, &answer);
   assert_ok (f, &answer);
   g_assert_cmpint (move (f, request_id, device_id, FROM (TL_REQUEST_AWAITING_CONSENT), TL_REQUEST_SUCCEEDED, "{}"), ==,
                    REQUEST_OK);
