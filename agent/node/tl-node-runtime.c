@@ -48,8 +48,10 @@ struct _TlNodeRuntime
   gboolean started;
   gboolean announced; /* node.started was sent */
   gboolean up;        /* the link is open */
+  gboolean network_lost;
   guint refusals;
-  char *peer; /* of the open link, NULL */
+  char *peer;   /* of the open link, NULL */
+  char *source; /* our address towards it, NULL */
   const char *transport;
   guint attempts; /* since the last connection */
   gint64 next_attempt_ms;
@@ -319,25 +321,12 @@ on_closed (TlGatewayLink *link, const GError *error, gpointer user_data)
   enter_state (runtime, refused ? TL_NODE_REFUSED : TL_NODE_CONNECTING, error->message);
 }
 
-/* What the gateway advertises now, behind the addresses that are known to work; those it no longer advertises go, but
- * the one that the device was paired over. */
 static void
 learn_addresses (TlNodeRuntime *runtime, const char *const *advertised)
 {
-  const char *const *known = tl_node_state_marker (runtime->state)->addresses;
-  g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GError) error = NULL;
 
-  if (advertised == NULL || advertised[0] == NULL)
-    return;
-  for (guint i = 0; known[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
-    if (i == 0 || g_strv_contains (advertised, known[i]))
-      g_ptr_array_add (addresses, g_strdup (known[i]));
-  for (guint i = 0; advertised[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
-    if (!g_strv_contains (known, advertised[i]))
-      g_ptr_array_add (addresses, g_strdup (advertised[i]));
-  g_ptr_array_add (addresses, NULL);
-  if (!tl_node_state_set_addresses (runtime->state, (const char *const *)addresses->pdata, &error))
+  if (!tl_node_state_learn_addresses (runtime->state, advertised, &error))
     tl_log_error (TL_LOG_WARNING, "the gateway's addresses are not kept", error);
 }
 
@@ -355,6 +344,8 @@ on_opened (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer
   runtime->transport = registration->transport != NULL ? registration->transport : "";
   g_free (runtime->peer);
   runtime->peer = g_strdup (registration->peer);
+  g_free (runtime->source);
+  runtime->source = runtime->peer != NULL ? tl_network_source_for (runtime->peer) : NULL;
   tl_reconnect_connected (runtime->reconnect, tl_clock_monotonic_us (runtime->with.clock));
   learn_addresses (runtime, registration->addresses);
   if (!runtime->announced)
@@ -468,12 +459,37 @@ reconnect_soon (TlNodeRuntime *runtime, const char *why)
   set_source (runtime, &runtime->retry, 0, on_retry);
 }
 
+/* After an outage, or with another address of ours, an open connection is dead without anybody noticing (a NAT forgot
+ * it, the answers go to the old address). */
+static gboolean
+is_link_doubtful (TlNodeRuntime *runtime, gboolean came_back)
+{
+  g_autofree char *source = NULL;
+
+  if (!runtime->up || runtime->peer == NULL)
+    return runtime->up && came_back;
+  source = tl_network_source_for (runtime->peer);
+  return came_back || (source != NULL && g_strcmp0 (source, runtime->source) != 0);
+}
+
 static void
 on_network (TlNetworkMonitor *monitor, gboolean available, gpointer user_data)
 {
+  TlNodeRuntime *runtime = user_data;
+  gboolean came_back = available && runtime->network_lost;
+
   (void)monitor;
-  if (available)
-    reconnect_soon (user_data, "the network came back");
+  runtime->network_lost = !available;
+  if (!available || !runtime->started || runtime->stopping)
+    return;
+  if (is_link_doubtful (runtime, came_back))
+    {
+      drop_link (runtime);
+      enter_state (runtime, TL_NODE_CONNECTING, "the network changed");
+    }
+  /* A network that changes often must not keep an attempt from ending: then only the waiting is cut short. */
+  if (came_back || runtime->link == NULL)
+    reconnect_soon (runtime, came_back ? "the network came back" : "the network changed");
 }
 
 static void
@@ -753,5 +769,6 @@ tl_node_runtime_free (TlNodeRuntime *runtime)
   g_main_context_unref (runtime->context);
   g_free (runtime->instance_id);
   g_free (runtime->peer);
+  g_free (runtime->source);
   g_free (runtime);
 }

@@ -371,6 +371,24 @@ tl_node_state_set_addresses (TlNodeState *state, const char *const *addresses, G
 }
 
 gboolean
+tl_node_state_learn_addresses (TlNodeState *state, const char *const *advertised, GError **error)
+{
+  const char *const *known = state->marker->addresses;
+  g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
+
+  if (advertised == NULL || advertised[0] == NULL)
+    return TRUE;
+  for (guint i = 0; known[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
+    if (i == 0 || g_strv_contains (advertised, known[i]))
+      g_ptr_array_add (addresses, g_strdup (known[i]));
+  for (guint i = 0; advertised[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
+    if (!g_strv_contains (known, advertised[i]))
+      g_ptr_array_add (addresses, g_strdup (advertised[i]));
+  g_ptr_array_add (addresses, NULL);
+  return tl_node_state_set_addresses (state, (const char *const *)addresses->pdata, error);
+}
+
+gboolean
 tl_node_state_get_cursor (TlNodeState *state, guint64 *seq, char **event_id, GError **error)
 {
   g_autofree char *path = g_build_filename (state->directory, CURSOR_FILE, NULL);

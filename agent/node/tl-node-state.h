@@ -52,6 +52,9 @@ TlDeviceIdentity *tl_node_state_load_identity (TlNodeState *state, GError **erro
 gboolean tl_node_state_store_identity (TlNodeState *state, TlDeviceIdentity *identity, GError **error);
 /* Addresses learnt from the gateway, kept for the next start. */
 gboolean tl_node_state_set_addresses (TlNodeState *state, const char *const *addresses, GError **error);
+/* What the gateway advertises now, behind the addresses that are known to work; those it no longer advertises go, but
+ * the one that the device was paired over. NULL or none: nothing changes. */
+gboolean tl_node_state_learn_addresses (TlNodeState *state, const char *const *advertised, GError **error);
 /* Event cursor; (0, "") at first. */
 gboolean tl_node_state_get_cursor (TlNodeState *state, guint64 *seq, char **event_id, GError **error);
 gboolean tl_node_state_set_cursor (TlNodeState *state, guint64 seq, const char *event_id, GError **error);
