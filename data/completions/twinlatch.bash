@@ -4,10 +4,15 @@
 _twinlatch_options ()
 {
   case $1 in
-    "node pair") echo "--gateway --from --name --replace --yes" ;;
-    "node run") echo "--gateway --config --root --from --yes --print-ready" ;;
-    "node status") echo "" ;;
-    "node forget") echo "--yes" ;;
+    "node pair") echo "--gateway --from --name --replace --yes --system" ;;
+    "node run") echo "--gateway --config --root --from --yes --system --print-ready" ;;
+    "node status") echo "--system" ;;
+    "node forget") echo "--yes --system" ;;
+    "node install") echo "--system --start --config --dry-run --gateway" ;;
+    "node uninstall") echo "--system --dry-run --gateway" ;;
+    "node start") echo "--system --gateway" ;;
+    "node stop") echo "--system --gateway" ;;
+    "node restart") echo "--system --gateway" ;;
     "pairing mint") echo "--pin --link --qr --ttl --role --label --auto-approve --attempts --out" ;;
     "pairing codes") echo "--all" ;;
     "pairing cancel") echo "" ;;
@@ -25,8 +30,32 @@ _twinlatch_options ()
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
     "status") echo "" ;;
+    "doctor") echo "--gateway --daemon --system --config" ;;
     "version") echo "" ;;
     "help") echo "--list-verbs" ;;
+  esac
+}
+
+# Members of what a list verb prints, a word each. Only what a shell takes as it is: names are strangers' text. At most a
+# second, and silent: no daemon, no rights, no answer are no suggestions.
+_twinlatch_ask ()
+{
+  local members=$1
+  shift
+  timeout 1 twinlatch "$@" --json 2>/dev/null </dev/null |
+    grep -oE "\"($members)\":\"[A-Za-z0-9._:-]+\"" | cut -d '"' -f 4
+}
+
+# What the first argument of a verb may be.
+_twinlatch_things ()
+{
+  case $1 in
+    "devices list") ;;
+    "devices "* | exec) _twinlatch_ask "device_id|name" devices list ;;
+    "nodes show") _twinlatch_ask "device_id|name" nodes list ;;
+    "pairing approve" | "pairing reject") _twinlatch_ask "request_id" pairing list ;;
+    "pairing cancel") _twinlatch_ask "code_id" pairing codes ;;
+    "node forget" | gateway) _twinlatch_ask "gateway_id|gateway_name" node status ;;
   esac
 }
 
@@ -36,9 +65,11 @@ _twinlatch ()
   _init_completion || return
 
   local global="--json --socket --timeout --state-dir --no-color --help --version"
-  local verb="" word group=""
+  local verb="" word group="" complete="" arguments=0
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
+    [[ -n $complete ]] && ((arguments++))
+    [[ -n $complete ]] && continue
     case $word in
       node | pairing | devices | nodes | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
@@ -47,7 +78,7 @@ _twinlatch ()
     elif [[ -n $group && $verb == "$group" ]]; then
       verb="$group $word"
     fi
-    break
+    complete=yes
   done
 
   case $prev in
@@ -67,7 +98,11 @@ _twinlatch ()
       COMPREPLY=($(compgen -W "node operator" -- "$cur"))
       return
       ;;
-    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output)
+    --gateway)
+      [[ $verb == "node pair" ]] || COMPREPLY=($(compgen -W "$(_twinlatch_things gateway)" -- "$cur"))
+      return
+      ;;
+    --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output)
       return
       ;;
   esac
@@ -77,12 +112,13 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca status version help" -- "$cur")) ;;
-    node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca status doctor version help" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W "pair run status forget install uninstall start stop restart" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
+    *) ((arguments == 0)) && COMPREPLY=($(compgen -W "$(_twinlatch_things "$verb")" -- "$cur")) ;;
   esac
 } &&
   complete -F _twinlatch twinlatch
