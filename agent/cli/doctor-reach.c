@@ -77,11 +77,12 @@ check_address (TlDoctor *doctor, const char *name, const char *address, TlTrustB
                      address);
       return TRUE;
     case REACH_TCP:
-      tl_doctor_add (doctor, name, TL_DOCTOR_FAILED,
-                     tl_error_is (problem, TL_ERROR_WRONG_CA)
-                         ? _ ("another gateway, or somebody else, has this address now")
-                         : _ ("journalctl -u twinlatchd on the gateway says more"),
-                     _ ("%s: somebody listens, but: %s"), address, problem->message);
+      tl_doctor_add (
+          doctor, name, TL_DOCTOR_FAILED,
+          tl_error_is (problem, TL_ERROR_WRONG_CA)
+              ? _ ("another gateway, or somebody else, has this address now; or the clock of this computer is wrong")
+              : _ ("journalctl -u twinlatchd on the gateway says more"),
+          _ ("%s: somebody listens, but: %s"), address, problem->message);
       return FALSE;
     case REACH_NOTHING:
       tl_doctor_add (doctor, name, otherwise, FIX_ROUTE, "%s: %s", address, problem->message);
