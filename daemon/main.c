@@ -144,7 +144,7 @@ serve (TlGateway *gateway, const char *socket, gboolean prints_ready)
   g_unix_signal_add (SIGINT, on_signal, loop);
   if (sd_watchdog_enabled (0, &watchdog_us) > 0 && watchdog_us >= 2000)
     g_timeout_add ((guint)(watchdog_us / 2000), on_watchdog, NULL);
-  sd_notifyf (0, "READY=1\nSTATUS=gateway %s on %s", tl_gateway_identity_id (gateway->identity), listeners);
+  tl_gateway_notify_status (gateway, TRUE);
   tl_log (TL_LOG_NOTICE, "gateway is ready", "gateway_id", tl_gateway_identity_id (gateway->identity), "grpc",
           listeners, NULL);
   if (prints_ready)

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-
 #include "base/tl-error.h"
+#include "base/tl-ulid.h"
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-wire.h"
+#include "pairing/tl-pairing-link.h"
 
-/* Presence is the registry's. */
-static void
-fill_device (TlGateway *gateway, Twinlatch__V1__Device *message, const TlDeviceRecord *record)
+void
+tl_admin_fill_device (TlGateway *gateway, Twinlatch__V1__Device *message, const TlDeviceRecord *record)
 {
   const TlNode *node = tl_node_registry_lookup (gateway->registry, record->device_id);
 
@@ -17,6 +16,16 @@ fill_device (TlGateway *gateway, Twinlatch__V1__Device *message, const TlDeviceR
     return;
   message->connected = tl_node_is_connected (node);
   message->last_seen_unix_ms = MAX (message->last_seen_unix_ms, node->last_seen_at);
+}
+
+/* Filters that the store does not know of: a page may hold fewer, the token goes by what was looked at. */
+static gboolean
+is_wanted (const TlAdminWait *wait, const TlDeviceRecord *record)
+{
+  const TlNode *node = tl_node_registry_lookup (wait->gateway->registry, record->device_id);
+
+  return (!wait->connected_only || (node != NULL && tl_node_is_connected (node)))
+         && (wait->text == NULL || g_strcmp0 (wait->text, record->approved_by) == 0);
 }
 
 static void
@@ -39,15 +48,19 @@ on_devices (const GError *error, gpointer result, gpointer user_data)
   pointers = g_new0 (Twinlatch__V1__Device *, n);
   for (guint i = 0; i < n; i++)
     {
-      fill_device (wait->gateway, &devices[i], g_ptr_array_index (records, i));
-      pointers[i] = &devices[i];
+      const TlDeviceRecord *record = g_ptr_array_index (records, i);
+
+      if (!is_wanted (wait, record))
+        continue;
+      tl_admin_fill_device (wait->gateway, &devices[answer.n_devices], record);
+      pointers[answer.n_devices] = &devices[answer.n_devices];
+      answer.n_devices++;
     }
-  answer.n_devices = n;
   answer.devices = pointers;
-  if (records->len > n)
-    answer.next_page_token = devices[n - 1].device_id;
+  if (records->len > n && n > 0)
+    answer.next_page_token = ((const TlDeviceRecord *)g_ptr_array_index (records, n - 1))->device_id;
   tl_rpc_call_reply (wait->call, &answer.base);
-  for (guint i = 0; i < n; i++)
+  for (gsize i = 0; i < answer.n_devices; i++)
     tl_wire_device_clear (&devices[i]);
 }
 
@@ -66,6 +79,8 @@ tl_admin_on_list_devices (TlRpcCall *call, const ProtobufCMessage *message, gpoi
     if (request->states[i] >= 1 && request->states[i] <= TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_REMOVED)
       states |= 1u << (request->states[i] - 1);
   wait->limit = tl_admin_page (request->page, &token);
+  wait->connected_only = request->connected_only;
+  wait->text = request->approved_by[0] != '\0' ? g_strdup (request->approved_by) : NULL;
   tl_store_list_devices (gateway->store, states, any ? -1 : (int)role, token, wait->limit, on_devices, wait);
 }
 
@@ -84,7 +99,7 @@ on_device (const GError *error, gpointer result, gpointer user_data)
       tl_rpc_call_finish (wait->call, error);
       return;
     }
-  fill_device (wait->gateway, &device, record);
+  tl_admin_fill_device (wait->gateway, &device, record);
   answer.device = &device;
   node = tl_node_registry_lookup (wait->gateway->registry, record->device_id);
   if (node != NULL && node->registration != NULL)
@@ -106,63 +121,148 @@ tl_admin_on_get_device (TlRpcCall *call, const ProtobufCMessage *message, gpoint
                         tl_admin_wait_new (gateway, call));
 }
 
-/* ---- revoke ---- */
+/* ---- rename ---- */
 
 static void
-on_revoked (const TlGatewayRevocation *revocation, const GError *error, gpointer user_data)
+finish_change (TlAdminWait *wait, const GError *error)
 {
-  g_autoptr (TlAdminWait) wait = user_data;
-  Twinlatch__V1__RevokeDeviceResponse answer = TWINLATCH__V1__REVOKE_DEVICE_RESPONSE__INIT;
+  tl_admin_fail (wait->gateway, wait->call, wait->subject, error);
+  tl_admin_wait_free (wait);
+}
+
+static void
+on_renamed_device (const GError *error, gpointer result, gpointer user_data)
+{
+  TlAdminWait *wait = user_data;
+  Twinlatch__V1__RenameDeviceResponse answer = TWINLATCH__V1__RENAME_DEVICE_RESPONSE__INIT;
   Twinlatch__V1__Device device;
 
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
+      finish_change (wait, error);
       return;
     }
-  fill_device (wait->gateway, &device, revocation->device);
+  tl_admin_fill_device (wait->gateway, &device, result);
   answer.device = &device;
-  answer.already = revocation->already;
-  answer.certificates = revocation->certificates;
-  answer.calls_cancelled = revocation->calls;
-  answer.connections_closed = revocation->connections;
-  answer.requests_failed = revocation->requests;
-  answer.duration_ms = (guint32)(revocation->duration_us / 1000);
+  answer.old_name = wait->old_name;
+  answer.already = g_str_equal (wait->old_name, wait->text);
   tl_rpc_call_reply (wait->call, &answer.base);
   tl_wire_device_clear (&device);
+  tl_admin_wait_free (wait);
 }
 
 static void
-on_device_to_revoke (const GError *error, gpointer result, gpointer user_data)
+on_renamed (const GError *error, gpointer result, gpointer user_data)
 {
   TlAdminWait *wait = user_data;
-  const TlDeviceRecord *record = result;
 
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
-      tl_admin_wait_free (wait);
+      finish_change (wait, error);
       return;
     }
-  tl_gateway_revoke_device (wait->gateway, record->device_id, tl_rpc_call_peer (wait->call)->actor, wait->text,
-                            on_revoked, wait);
+  wait->old_name = g_strdup (result);
+  tl_node_registry_device_renamed (wait->gateway->registry, wait->subject, wait->text);
+  tl_store_find_device (wait->gateway->store, wait->subject, on_renamed_device, wait);
+}
+
+static void
+on_device_to_rename (const GError *error, gpointer result, gpointer user_data)
+{
+  TlAdminWait *wait = user_data;
+
+  if (error != NULL)
+    {
+      finish_change (wait, error);
+      return;
+    }
+  wait->subject = g_strdup (((const TlDeviceRecord *)result)->device_id);
+  tl_store_rename_device (wait->gateway->store, wait->subject, wait->text, tl_rpc_call_peer (wait->call)->actor,
+                          tl_clock_wall_ms (wait->gateway->clock), on_renamed, wait);
 }
 
 void
-tl_admin_on_revoke_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
+tl_admin_on_rename_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  const Twinlatch__V1__RevokeDeviceRequest *request = (const Twinlatch__V1__RevokeDeviceRequest *)message;
+  const Twinlatch__V1__RenameDeviceRequest *request = (const Twinlatch__V1__RenameDeviceRequest *)message;
+  g_autoptr (GError) error = NULL;
   TlAdminWait *wait;
 
-  if (strlen (request->reason) > TL_PAIRING_REASON_MAX || !g_utf8_validate (request->reason, -1, NULL))
+  if (!tl_pairing_name_check ("the new name", request->name, &error))
     {
-      g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the reason is longer than %d bytes",
-                                              TL_PAIRING_REASON_MAX);
       tl_rpc_call_finish (call, error);
       return;
     }
   wait = tl_admin_wait_new (gateway, call);
-  wait->text = g_strdup (request->reason);
-  tl_store_find_device (gateway->store, request->device, on_device_to_revoke, wait);
+  wait->text = g_strdup (request->name);
+  tl_store_find_device (gateway->store, request->device, on_device_to_rename, wait);
+}
+
+/* ---- rotate ---- */
+
+static void
+on_rotated_device (const GError *error, gpointer result, gpointer user_data)
+{
+  TlAdminWait *wait = user_data;
+  Twinlatch__V1__RotateDeviceResponse answer = TWINLATCH__V1__ROTATE_DEVICE_RESPONSE__INIT;
+  Twinlatch__V1__Device device;
+
+  if (error != NULL)
+    {
+      finish_change (wait, error);
+      return;
+    }
+  tl_admin_fill_device (wait->gateway, &device, result);
+  answer.device = &device;
+  answer.seq = wait->seq;
+  answer.already = wait->already;
+  tl_rpc_call_reply (wait->call, &answer.base);
+  tl_wire_device_clear (&device);
+  tl_admin_wait_free (wait);
+}
+
+static void
+on_rotated (const GError *error, gpointer result, gpointer user_data)
+{
+  TlAdminWait *wait = user_data;
+  const TlStoreRotation *rotation = result;
+
+  if (error != NULL)
+    {
+      finish_change (wait, error);
+      return;
+    }
+  wait->seq = rotation->event->seq;
+  wait->already = rotation->already;
+  if (!rotation->already)
+    tl_node_registry_push (wait->gateway->registry, wait->subject, rotation->event);
+  tl_store_find_device (wait->gateway->store, wait->subject, on_rotated_device, wait);
+}
+
+static void
+on_device_to_rotate (const GError *error, gpointer result, gpointer user_data)
+{
+  TlAdminWait *wait = user_data;
+  gint64 now = tl_clock_wall_ms (wait->gateway->clock);
+  g_autofree char *event_id = NULL;
+
+  if (error != NULL)
+    {
+      finish_change (wait, error);
+      return;
+    }
+  event_id = tl_ulid_new (now, wait->gateway->random);
+  wait->subject = g_strdup (((const TlDeviceRecord *)result)->device_id);
+  tl_store_rotate_device (wait->gateway->store, wait->subject, event_id, tl_rpc_call_peer (wait->call)->actor, now,
+                          on_rotated, wait);
+}
+
+void
+tl_admin_on_rotate_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
+{
+  TlGateway *gateway = user_data;
+
+  tl_store_find_device (gateway->store, ((const Twinlatch__V1__RotateDeviceRequest *)message)->device,
+                        on_device_to_rotate, tl_admin_wait_new (gateway, call));
 }

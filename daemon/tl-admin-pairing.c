@@ -62,7 +62,7 @@ on_code_cancelled (const GError *error, gpointer result, gpointer user_data)
 
   if (error != NULL)
     {
-      tl_rpc_call_finish (wait->call, error);
+      tl_admin_fail (wait->gateway, wait->call, NULL, error);
       return;
     }
   tl_wire_code (&code, result);
@@ -76,8 +76,8 @@ tl_admin_on_cancel_code (TlRpcCall *call, const ProtobufCMessage *message, gpoin
   TlGateway *gateway = user_data;
   const Twinlatch__V1__CancelPairingCodeRequest *request = (const Twinlatch__V1__CancelPairingCodeRequest *)message;
 
-  tl_store_cancel_code (gateway->store, request->code_id, tl_clock_wall_ms (gateway->clock), on_code_cancelled,
-                        tl_admin_wait_new (gateway, call));
+  tl_store_cancel_code (gateway->store, request->code_id, tl_rpc_call_peer (call)->actor,
+                        tl_clock_wall_ms (gateway->clock), on_code_cancelled, tl_admin_wait_new (gateway, call));
 }
 
 static void

@@ -18,7 +18,19 @@ void tl_admin_on_decide (TlRpcCall *call, const ProtobufCMessage *message, gpoin
 
 void tl_admin_on_list_devices (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_get_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_rename_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_rotate_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+
+/* tl-admin-admission.c */
 void tl_admin_on_revoke_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_suspend_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_resume_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_remove_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_clear_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_set_device_role (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_confirm_devices (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+/* GetStatus: fields 40 to 49. */
+void tl_admin_fill_admission (TlGateway *gateway, const TlStoreStatus *store, Twinlatch__V1__GetStatusResponse *answer);
 
 void tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_watch_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
@@ -34,13 +46,30 @@ typedef struct
 {
   TlGateway *gateway;
   TlRpcCall *call;
-  guint limit; /* page size, lists */
-  char *text;  /* what the handler needs again: a reason */
+  guint limit;             /* page size, lists */
+  gboolean connected_only; /* lists */
+  char *text;              /* what the handler needs again: a reason, a new name, a filter */
+  char *subject;           /* id of what it is about, once known */
+  char *old_name;
+  guint64 seq;
+  gboolean already;
+  /* Changes of admission. */
+  TlAdmissionKind kind;
+  TlRole role;
+  gboolean dry_run;
 } TlAdminWait;
 
 TlAdminWait *tl_admin_wait_new (TlGateway *gateway, TlRpcCall *call);
 void tl_admin_wait_free (TlAdminWait *wait);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlAdminWait, tl_admin_wait_free)
+
+/* The record, and presence, which is the registry's; tl_wire_device_clear(). */
+void tl_admin_fill_device (TlGateway *gateway, Twinlatch__V1__Device *message, const TlDeviceRecord *record);
+/* Ends the call with an error; a denial (NOT_OPERATOR, LOCAL_ONLY) goes into the journal. subject: id of what it was
+ * about, or NULL. */
+void tl_admin_fail (TlGateway *gateway, TlRpcCall *call, const char *subject, const GError *error);
+/* The call came over the network: an admitted operator's device. */
+gboolean tl_admin_is_remote (TlRpcCall *call);
 
 /* Page size asked for, bounded; *token "" when absent. */
 guint tl_admin_page (const Twinlatch__V1__Page *page, const char **token);

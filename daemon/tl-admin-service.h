@@ -6,8 +6,9 @@
 G_BEGIN_DECLS
 
 /*
- * AdminService (PROTOCOL 4) for callers on the local socket; the peer's uid is the actor. Every List* is paged. Thread:
- * main.
+ * AdminService (PROTOCOL 4) for callers on the local socket, where the peer's uid is the actor, and for operators'
+ * devices
+ * ("device:<id>"), which may do less: tl-operator-policy.h. Every List* is paged. Thread: main.
  */
 #define TL_ADMIN_DEFAULT_PAGE 100
 #define TL_ADMIN_MAX_PAGE     500

@@ -46,8 +46,19 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.secrets_encrypted = tl_secret_store_is_encrypted (gateway->secrets);
   answer.pin_exchanges_slowed = pin_failures >= TL_STORE_PIN_FAILURES_MAX;
   answer.pin_failures_last_hour = pin_failures;
-  answer.state_dir = gateway->state_dir;
-  answer.pid = (guint32)getpid ();
+  if (!tl_admin_is_remote (status->wait->call)) /* what the machine looks like inside is not for the network */
+    {
+      answer.state_dir = gateway->state_dir;
+      answer.pid = (guint32)getpid ();
+      answer.snapshot_error = tl_wire_string (snapshot.error);
+    }
+  answer.journal_rows = status->store.journal_rows;
+  answer.journal_oldest_unix_ms = status->store.journal_oldest;
+  answer.journal_head_seq = status->store.journal_head.seq;
+  answer.journal_head_hash = tl_wire_bytes (status->store.journal_head.hash, TL_JOURNAL_HASH_LENGTH);
+  answer.journal_retention_ms = gateway->config->journal_retention_ms;
+  answer.journal_rows_max = gateway->config->journal_rows;
+  tl_admin_fill_admission (gateway, &status->store, &answer);
   answer.wal_bytes = status->store.wal_bytes;
   answer.requests_kept = (guint64)status->store.requests_kept;
   answer.events_kept = (guint64)status->store.events_kept;
@@ -55,7 +66,6 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.nodes_not_paired = status->store.known_nodes;
   answer.snapshot_bytes = snapshot.bytes;
   answer.snapshot_written_unix_ms = snapshot.written_at;
-  answer.snapshot_error = tl_wire_string (snapshot.error);
   tl_rpc_call_reply (status->wait->call, &answer.base);
   g_free (snapshot.error);
 }

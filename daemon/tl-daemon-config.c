@@ -27,6 +27,10 @@ static const TlConfigKey table[] = {
   { "gateway", "log-level", TL_CONFIG_CHOICE, "info", 0, 0, "error|warning|notice|info|debug", "what is logged" },
   { "gateway", "device-certificate-lifetime", TL_CONFIG_DURATION, "24h", TL_DEVICE_LEAF_MIN_MS, TL_DEVICE_LEAF_MAX_MS,
     NULL, "validity of device certificates, 1h..90d" },
+  { "gateway", "journal-retention", TL_CONFIG_DURATION, "400d", 86400000, G_GINT64_CONSTANT (3650) * 86400000, NULL,
+    "how long rows of the journal are kept" },
+  { "gateway", "journal-rows", TL_CONFIG_INTEGER, "5000000", 10000, 1000000000, NULL,
+    "how many rows of the journal are kept at most" },
   { "limits", "strangers", TL_CONFIG_INTEGER, "256", 1, 100000, NULL, "connections without certificate" },
   { "limits", "strangers-per-source", TL_CONFIG_INTEGER, "8", 1, 100000, NULL, "the same, per address" },
   { "limits", "stranger-lifetime", TL_CONFIG_DURATION, "15m", 1000, 86400000, NULL,
@@ -164,6 +168,8 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
   self->server_names = g_strdupv ((char **)tl_config_get_strings (self->config, "gateway", "server-names"));
   self->admin_group = admin_group (self->config, user);
   self->device_lifetime_ms = tl_config_get_integer (self->config, "gateway", "device-certificate-lifetime");
+  self->journal_retention_ms = tl_config_get_integer (self->config, "gateway", "journal-retention");
+  self->journal_rows = (guint64)tl_config_get_integer (self->config, "gateway", "journal-rows");
   tl_log_level_parse (tl_config_get_string (self->config, "gateway", "log-level"), &self->log_level);
   load_limits (self->config, &self->limits);
   return g_steal_pointer (&self);

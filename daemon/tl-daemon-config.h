@@ -29,6 +29,8 @@ typedef struct
   char *admin_group;
   TlLogLevel log_level;
   gint64 device_lifetime_ms;
+  gint64 journal_retention_ms; /* older rows of the journal go */
+  guint64 journal_rows;        /* and those above this many */
   TlDaemonLimits limits;
 } TlDaemonConfig;
 

@@ -5,8 +5,10 @@
 #include "base/tl-json.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
+#include "daemon/tl-admin-private.h"
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-dispatcher-private.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-wire.h"
 
@@ -93,8 +95,9 @@ check_node (const TlNode *node, const Twinlatch__V1__ExecuteCapabilityRequest *r
   else if (node == NULL || node->registration == NULL)
     g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
                  "the device never connected, so nothing is known of what it can do; start its node");
-  else if (node->revoked)
-    g_set_error (error, TL_ERROR, TL_ERROR_REVOKED, "the device is revoked");
+  else if (node->state != TL_DEVICE_ACTIVE)
+    g_set_error (error, TL_ERROR, TL_ERROR_REVOKED, "device '%s' is %s", node->name,
+                 tl_device_state_to_string (node->state));
   else if ((capability = tl_node_find_capability (node, request->capability)) == NULL)
     g_set_error (error, TL_ERROR, TL_ERROR_CAPABILITY_UNKNOWN,
                  "device '%s' does not announce '%s'; see 'twinlatch nodes show'", node->name, request->capability);
@@ -105,6 +108,26 @@ check_node (const TlNode *node, const Twinlatch__V1__ExecuteCapabilityRequest *r
     g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION, "device '%s' is not connected", node->name);
   else
     return TRUE;
+  return FALSE;
+}
+
+static gboolean
+check_open (TlDispatcher *self, TlRpcCall *call, GError **error)
+{
+  const char *actor = tl_rpc_call_peer (call)->actor;
+  GHashTableIter iter;
+  gpointer value;
+  guint open = 0;
+
+  if (!tl_admin_is_remote (call))
+    return TRUE;
+  g_hash_table_iter_init (&iter, self->open);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    open += g_str_equal (((TlOpenRequest *)value)->record->requested_by, actor);
+  if (open < TL_DISPATCH_MAX_OPEN_REMOTE)
+    return TRUE;
+  g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
+               "this operator has %d requests that are not over; wait until some are", TL_DISPATCH_MAX_OPEN_REMOTE);
   return FALSE;
 }
 
@@ -123,7 +146,8 @@ make_record (TlDispatcher *self, TlRpcCall *call, const char *device_id,
       return NULL;
     }
   record->input = g_strdup (request->input[0] != '\0' ? request->input : "{}");
-  if (!check_limits (request, record, error) || !check_input (record->input, record->max_payload_bytes, error)
+  if (!check_open (self, call, error) || !check_limits (request, record, error)
+      || !check_input (record->input, record->max_payload_bytes, error)
       || !check_node (tl_node_registry_lookup (gateway->registry, device_id), request, error))
     return NULL;
   record->request_id = tl_ulid_new (record->created_at, gateway->random);
@@ -151,7 +175,7 @@ on_request_added (const GError *error, gpointer result, gpointer user_data)
 
   if (error != NULL)
     {
-      tl_rpc_call_finish (submission->call, error);
+      tl_admin_fail (self->gateway, submission->call, submission->record->device_id, error);
       tl_capability_record_free (submission->record);
     }
   else
@@ -181,6 +205,7 @@ tl_dispatcher_execute (TlDispatcher *self, TlRpcCall *call, const char *device_i
 
   if (record == NULL)
     {
+      tl_journal_service_denied (self->gateway->journal, TL_JOURNAL_REQUEST_REFUSED, call, device_id, error);
       tl_rpc_call_finish (call, error);
       return;
     }

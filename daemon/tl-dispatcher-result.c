@@ -6,6 +6,7 @@
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "daemon/tl-dispatcher-private.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
 #include "daemon/tl-wire.h"
@@ -160,6 +161,7 @@ check_and_accept (Result *self, TlOpenRequest *request, const TlNode *node)
     }
   tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id", self->result->request_id,
           "error", error->message, NULL);
+  tl_journal_service_denied (gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->call, self->result->request_id, error);
   tl_rpc_call_finish (self->call, error);
   result_free (self);
 }
@@ -177,6 +179,8 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
           = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
       tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
               "request_id", self->result->request_id, NULL);
+      tl_journal_service_denied (self->dispatcher->gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->call,
+                                 self->result->request_id, denied);
       tl_rpc_call_finish (self->call, denied);
     }
   else if (error == NULL && !tl_request_state_is_final (request->state))
@@ -190,6 +194,8 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
     {
       tl_log (TL_LOG_INFO, "a late or repeated result was dropped", "device_id", self->device_id, "request_id",
               self->result->request_id, NULL);
+      tl_journal_service_noted (self->dispatcher->gateway->journal, TL_JOURNAL_RESULT_LATE, self->device_id,
+                                self->result->request_id, tl_request_state_to_string (request->state));
       answer (self->call, TRUE, FALSE);
     }
   else if (tl_error_is_not_found (error))

@@ -28,6 +28,8 @@ G_BEGIN_DECLS
 #define TL_DISPATCH_DEFAULT_EXPIRY_MS  (5 * 60 * 1000)
 #define TL_DISPATCH_MAX_EXPIRY_MS      (G_GINT64_CONSTANT (7) * 86400 * 1000)
 #define TL_DISPATCH_CONSENT_MS         (60 * 1000)
+/* Open requests of one operator over the network; queued ones count too, their callers may be gone. */
+#define TL_DISPATCH_MAX_OPEN_REMOTE 256
 /* The device ends a request itself; the gateway waits this much longer before it does. */
 #define TL_DISPATCH_GRACE_MS (2 * 1000)
 

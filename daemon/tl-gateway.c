@@ -10,6 +10,7 @@
 #include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-admin-service.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
@@ -49,24 +50,6 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
       = tl_gateway_identity_open (self->store, self->secrets, (const char *const *)options->config->server_names,
                                   self->clock, self->random, error);
   return self->identity != NULL;
-}
-
-static gboolean
-load_admissions (TlGateway *self, GError **error)
-{
-  g_autoptr (TlAdmissions) admissions = tl_store_list_admissions (self->store, tl_clock_wall_ms (self->clock), error);
-
-  if (admissions == NULL)
-    return FALSE;
-  for (guint i = 0; i < admissions->certificates->len; i++)
-    {
-      const TlCertificateRecord *record = g_ptr_array_index (admissions->certificates, i);
-      TlAdmission admission = { .not_after_ms = record->not_after, .ca_generation = record->ca_generation };
-      admission.role = GPOINTER_TO_INT (g_hash_table_lookup (admissions->roles, record->device_id));
-      g_strlcpy (admission.device_id, record->device_id, sizeof admission.device_id);
-      tl_admitted_set_add (self->admitted, record->fingerprint, &admission);
-    }
-  return TRUE;
 }
 
 /* gRPC takes 0.0.0.0 and [::] alike for "every address of both families": the second wildcard of a port is served by
@@ -141,6 +124,12 @@ advertised_addresses (TlGateway *self, const TlDaemonConfig *config)
 }
 
 static void
+on_denied (const TlRpcDenial *denial, gpointer user_data)
+{
+  tl_journal_service_rpc_denied (((TlGateway *)user_data)->journal, denial);
+}
+
+static void
 make_server (TlGateway *self, const TlDaemonConfig *config)
 {
   TlRpcServerOptions options = {
@@ -150,8 +139,11 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
     .max_strangers_per_source = config->limits.strangers_per_source,
     .stranger_lifetime_ms = config->limits.stranger_lifetime_ms,
     .handshake_timeout_ms = config->limits.handshake_timeout_ms,
+    .denied = on_denied,
+    .denied_data = self,
   };
 
+  self->journal = tl_journal_service_new (self);
   self->server = tl_rpc_server_new (self->loop, &options);
   self->health = tl_rpc_health_new ();
   self->pairing = tl_pairing_service_new (self);
@@ -194,6 +186,7 @@ on_tick (gpointer user_data)
 
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
+  tl_journal_service_tick (self->journal, now);
   keep_snapshot (self);
   if (!writable)
     tl_rpc_health_set_serving (self->health, FALSE);
@@ -221,15 +214,16 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
   self->seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->config = options->config;
   self->started_ms = tl_clock_wall_ms (self->clock);
-  if (!open_state (self, options, error) || !load_admissions (self, error))
+  if (!open_state (self, options, error) || !tl_gateway_open_admission (self, error))
     {
       gateway_free (self);
       return NULL;
     }
   self->loop = tl_rpc_loop_new (NULL);
   make_server (self, options->config);
-  if (!listen_all (self, options, error) || !tl_node_registry_load (self->registry, error)
-      || !tl_dispatcher_load (self->dispatcher, error) || !tl_rpc_server_start (self->server, error))
+  if (!listen_all (self, options, error) || !tl_journal_service_started (self->journal, error)
+      || !tl_node_registry_load (self->registry, error) || !tl_dispatcher_load (self->dispatcher, error)
+      || !tl_rpc_server_start (self->server, error))
     {
       gateway_free (self);
       return NULL;
@@ -251,6 +245,8 @@ gateway_free (TlGateway *self)
    */
   if (self->store != NULL)
     {
+      if (self->journal != NULL)
+        tl_journal_service_close_all (self->journal);
       tl_store_close (self->store);
       self->store = NULL;
     }
@@ -260,9 +256,11 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->registry, tl_node_registry_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
   g_clear_pointer (&self->loop, tl_rpc_loop_unref);
+  g_clear_pointer (&self->journal, tl_journal_service_free);
   g_clear_pointer (&self->identity, tl_gateway_identity_free);
   g_clear_pointer (&self->secrets, tl_secret_store_unref);
   g_clear_pointer (&self->admitted, tl_admitted_set_unref);
+  g_clear_pointer (&self->admission, tl_store_admission_free);
   g_clear_pointer (&self->seen, g_hash_table_unref);
   g_strfreev (self->listeners);
   g_strfreev (self->advertised);
@@ -288,6 +286,7 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   tl_node_registry_close_all (self->registry);
   tl_pairing_service_close_all (self->pairing);
   tl_dispatcher_close_all (self->dispatcher);
+  tl_journal_service_close_all (self->journal);
   tl_rpc_server_shutdown (self->server, grace_ms, on_server_down, &down);
   while (!down)
     g_main_context_iteration (NULL, TRUE);
@@ -297,7 +296,7 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
   gateway_free (self);
 }
 
-/* ---- certificates and revocation ---- */
+/* ---- certificates ---- */
 
 void
 tl_gateway_end_certificates (TlGateway *self, const GPtrArray *fingerprints)
@@ -344,55 +343,6 @@ tl_gateway_certificate_seen (TlGateway *self, const char *fingerprint)
   wait->gateway = self;
   wait->fingerprint = g_strdup (fingerprint);
   tl_store_certificate_used (self->store, fingerprint, tl_clock_wall_ms (self->clock), on_certificate_used, wait);
-}
-
-typedef struct
-{
-  TlGateway *gateway;
-  TlGatewayRevoked revoked;
-  gpointer user_data;
-  gint64 started_us;
-} RevokeWait;
-
-static void
-on_revocation_committed (const GError *error, gpointer result, gpointer user_data)
-{
-  RevokeWait *wait = user_data;
-  TlGateway *self = wait->gateway;
-  const TlRevocation *stored = result;
-  TlGatewayRevocation revocation = { 0 };
-
-  if (error == NULL)
-    {
-      const char *device_id = stored->device->device_id;
-      revocation.device = stored->device;
-      revocation.already = stored->already;
-      revocation.requests = stored->requests->len;
-      revocation.certificates = tl_admitted_set_remove_device (self->admitted, device_id);
-      tl_node_registry_device_revoked (self->registry, device_id);
-      tl_rpc_server_drop_device (self->server, device_id, &revocation.calls, &revocation.connections);
-      tl_dispatcher_requests_failed (self->dispatcher, stored->requests);
-      revocation.duration_us = tl_clock_monotonic_us (self->clock) - wait->started_us;
-      if (!stored->already)
-        tl_log (TL_LOG_NOTICE, "device revoked", "device_id", device_id, "name", stored->device->name, "by",
-                stored->device->revoked_by, NULL);
-    }
-  wait->revoked (error == NULL ? &revocation : NULL, error, wait->user_data);
-  g_free (wait);
-}
-
-void
-tl_gateway_revoke_device (TlGateway *self, const char *device_id, const char *actor, const char *reason,
-                          TlGatewayRevoked revoked, gpointer user_data)
-{
-  RevokeWait *wait = g_new0 (RevokeWait, 1);
-
-  wait->gateway = self;
-  wait->revoked = revoked;
-  wait->user_data = user_data;
-  wait->started_us = tl_clock_monotonic_us (self->clock);
-  tl_store_revoke_device (self->store, device_id, actor, reason, tl_clock_wall_ms (self->clock),
-                          on_revocation_committed, wait);
 }
 
 GPtrArray *

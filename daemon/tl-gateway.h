@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 typedef struct _TlPairingService TlPairingService;
 typedef struct _TlNodeRegistry TlNodeRegistry;
 typedef struct _TlDispatcher TlDispatcher;
+typedef struct _TlJournalService TlJournalService;
 typedef struct _TlRuntimeSnapshot TlRuntimeSnapshot;
 
 /*
@@ -29,13 +30,15 @@ typedef struct
   TlSecretStore *secrets;
   TlGatewayIdentity *identity;
   TlAdmittedSet *admitted;
-  GHashTable *seen; /* fingerprints whose first use was recorded in this run */
+  TlStoreAdmission *admission; /* how it is: counter, restored */
+  GHashTable *seen;            /* fingerprints whose first use was recorded in this run */
   TlRpcLoop *loop;
   TlRpcServer *server;
   TlRpcHealth *health;
   TlPairingService *pairing;
   TlNodeRegistry *registry;
   TlDispatcher *dispatcher;
+  TlJournalService *journal;
   TlRuntimeSnapshot *snapshot;
   guint64 snapshot_generation; /* of the store, when a snapshot was last asked for */
   char *state_dir;
@@ -68,20 +71,37 @@ void tl_gateway_certificate_seen (TlGateway *gateway, const char *fingerprint);
 /* These certificates are no longer admitted: out of the set, their connections closed. */
 void tl_gateway_end_certificates (TlGateway *gateway, const GPtrArray *fingerprints);
 
-/* What a revocation did (PROTOCOL 4.4). Borrowed during the callback. */
+/* ---- who is admitted: tl-gateway-devices.c (PROTOCOL 4.4) ---- */
 typedef struct
 {
-  const TlDeviceRecord *device;
-  gboolean already;
-  guint certificates, calls, connections, requests;
-  gint64 duration_us; /* from the request to the last closed connection */
-} TlGatewayRevocation;
-typedef void (*TlGatewayRevoked) (const TlGatewayRevocation *revocation, const GError *error, gpointer user_data);
+  TlAdmissionKind kind;  /* REVOKE .. ROLE */
+  const char *device_id; /* exact */
+  TlRole role;           /* ROLE */
+  const char *actor;
+  const char *reason; /* may be NULL */
+  gboolean dry_run;
+} TlGatewayChangeRequest;
 
-/* PROTOCOL 4.4 over the gRPC transport: durable first, then out of the admitted set, calls, sockets, requests.
- * device_id: exact. */
-void tl_gateway_revoke_device (TlGateway *gateway, const char *device_id, const char *actor, const char *reason,
-                               TlGatewayRevoked revoked, gpointer user_data);
+/* What a change did, or would do. Borrowed during the callback. */
+typedef struct
+{
+  const TlDeviceChange *stored;
+  guint certificates, calls, connections;
+  gint64 duration_us; /* from the request to the last closed connection */
+} TlGatewayChange;
+typedef void (*TlGatewayChanged) (const TlGatewayChange *change, const GError *error, gpointer user_data);
+
+/* Durable first, then out of the admitted set, calls, sockets, requests over the gRPC transport. request: copied. */
+void tl_gateway_change_device (TlGateway *gateway, const TlGatewayChangeRequest *request, TlGatewayChanged changed,
+                               gpointer user_data);
+/* Start-up, sync, before anybody is admitted: admission.log, and the admitted set, closed on a restored gateway. */
+gboolean tl_gateway_open_admission (TlGateway *gateway, GError **error);
+/* The operator confirmed the devices of a restored gateway: opens the set after the commit. callback's result:
+ * TlStoreConfirmation */
+void tl_gateway_confirm_devices (TlGateway *gateway, gint64 restored_at, const char *actor, const char *reason,
+                                 TlStoreCallback callback, gpointer user_data);
+/* One line for systemd's `status`; ready: and that we are. */
+void tl_gateway_notify_status (TlGateway *gateway, gboolean ready);
 
 /* Fills one message a CA generation (tl_trust_bundle_size() of them); what they borrow lives in the returned array. */
 GPtrArray *tl_gateway_fill_cas (TlGateway *gateway, Twinlatch__V1__CaCertificate *messages);

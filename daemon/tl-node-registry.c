@@ -9,6 +9,7 @@
 #include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-inventory.h"
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
@@ -94,11 +95,15 @@ on_devices_listed (const GError *error, gpointer result, gpointer user_data)
   for (guint i = 0; i < devices->len; i++)
     {
       const TlDeviceRecord *device = g_ptr_array_index (devices, i);
-      TlNode *node = ensure (self, device->device_id);
+      TlNode *node;
+
+      if (device->state == TL_DEVICE_REMOVED)
+        continue;
+      node = ensure (self, device->device_id);
       g_free (node->name);
       node->name = g_strdup (device->name);
       memcpy (node->identity_public, device->identity_public, sizeof node->identity_public);
-      node->revoked = device->state != TL_DEVICE_ACTIVE;
+      node->state = device->state;
       node->last_seen_at = MAX (node->last_seen_at, device->last_seen_at);
     }
 }
@@ -294,7 +299,7 @@ tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, co
       node->name = g_strdup (label != NULL ? label : device_name);
     }
   memcpy (node->identity_public, identity_public, sizeof node->identity_public);
-  node->revoked = FALSE;
+  node->state = TL_DEVICE_ACTIVE;
   node->known_only = FALSE;
   announce (self, node);
 }
@@ -375,6 +380,7 @@ sink_reset (gpointer sink, guint64 latest_seq)
 
   tl_log (TL_LOG_WARNING, "a node's cursor is not of this event log: it starts again", "device_id", node->device_id,
           NULL);
+  tl_journal_service_noted (node->gateway->journal, TL_JOURNAL_EVENTS_RESET, node->device_id, NULL, "reset");
   reset.latest_seq = latest_seq;
   response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_RESET;
   response.reset = &reset;
@@ -475,13 +481,30 @@ tl_node_registry_detach (TlNodeRegistry *self, TlNode *node)
 }
 
 void
-tl_node_registry_device_revoked (TlNodeRegistry *self, const char *device_id)
+tl_node_registry_device_state (TlNodeRegistry *self, const char *device_id, TlDeviceState state)
 {
   TlNode *node = g_hash_table_lookup (self->nodes, device_id);
 
   if (node == NULL)
     return;
-  node->revoked = TRUE;
+  node->state = state;
+  if (state == TL_DEVICE_REMOVED && node->stream != NULL)
+    tl_node_registry_detach (self, node); /* announces */
+  else
+    announce (self, node);
+  if (state == TL_DEVICE_REMOVED)
+    g_hash_table_remove (self->nodes, device_id);
+}
+
+void
+tl_node_registry_device_renamed (TlNodeRegistry *self, const char *device_id, const char *name)
+{
+  TlNode *node = g_hash_table_lookup (self->nodes, device_id);
+
+  if (node == NULL)
+    return;
+  g_free (node->name);
+  node->name = g_strdup (name);
   announce (self, node);
 }
 
@@ -541,8 +564,7 @@ tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
   message->latest_seq = node->latest_seq;
   message->acknowledged_seq = node->acknowledged_seq;
   message->state = node->known_only ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_NOT_PAIRED
-                   : node->revoked  ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_REVOKED
-                                    : TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_ACTIVE;
+                                    : (Twinlatch__V1__DeviceState)(node->state + 1);
   if (registration == NULL)
     return;
   message->platform = registration->platform;

@@ -28,7 +28,7 @@ typedef struct
   char *address;
   gint64 registered_at, connected_at, last_seen_at;
   guint64 latest_seq, acknowledged_seq;
-  gboolean revoked;
+  TlDeviceState state;
   gboolean known_only; /* an imported inventory names it; it has not paired with this gateway */
   char *last_event;    /* type of what it said last, not yet in the store; NULL: nothing new */
   gint64 last_event_at;
@@ -55,8 +55,10 @@ gboolean tl_node_is_connected (const TlNode *node);
  * none. */
 void tl_node_registry_device_changed (TlNodeRegistry *registry, const char *device_id, const char *label,
                                       const char *device_name, const guint8 identity_public[32]);
-/* Revoked: nothing is dispatched any more; its stream is the rpc layer's to cut (tl_rpc_server_drop_device). */
-void tl_node_registry_device_revoked (TlNodeRegistry *registry, const char *device_id);
+/* Nothing is dispatched to a device that is not active; its stream is the rpc layer's to cut
+ * (tl_rpc_server_drop_device). A removed one is forgotten. */
+void tl_node_registry_device_state (TlNodeRegistry *registry, const char *device_id, TlDeviceState state);
+void tl_node_registry_device_renamed (TlNodeRegistry *registry, const char *device_id, const char *name);
 /* NULL on success, else an error for the caller: INVALID_ARGUMENT naming what is malformed. Takes nothing over. */
 GError *tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRequest *request);
 /* Replaces what the node announced. NULL, and nothing changed: the message does not survive being stored. */

@@ -7,6 +7,7 @@
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "daemon/tl-dispatcher.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
@@ -31,6 +32,8 @@ check_device (TlGateway *gateway, TlRpcCall *call, const char *claimed)
   tl_log (TL_LOG_WARNING, "a device claimed to be another", "device_id", peer->admission.device_id, "source",
           peer->source, NULL);
   g_set_error (&error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "the device id in the message is not the certificate's");
+  tl_journal_service_denied (gateway->journal, TL_JOURNAL_CALL_DENIED, call,
+                             tl_ulid_is_valid (claimed) ? claimed : NULL, error);
   tl_rpc_call_finish (call, error);
   return FALSE;
 }
@@ -103,9 +106,10 @@ on_resume (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamEvent
   if (!check_device (gateway, call, resume->device_id))
     return;
   node = tl_node_registry_lookup (gateway->registry, resume->device_id);
-  if (node != NULL && node->revoked)
+  if (node != NULL && node->state != TL_DEVICE_ACTIVE)
     {
-      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_REVOKED, "this device was revoked");
+      g_autoptr (GError) error
+          = g_error_new (TL_ERROR, TL_ERROR_REVOKED, "this device is %s", tl_device_state_to_string (node->state));
       tl_rpc_call_finish (call, error);
     }
   else if (tl_rpc_call_get_data (call) != NULL)
@@ -274,7 +278,7 @@ on_info (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 }
 
 static void
-on_unpaired (const TlGatewayRevocation *revocation, const GError *error, gpointer user_data)
+on_unpaired (const TlGatewayChange *change, const GError *error, gpointer user_data)
 {
   TlRpcCall *call = user_data;
   Twinlatch__V1__UnpairResponse answer = TWINLATCH__V1__UNPAIR_RESPONSE__INIT;
@@ -292,9 +296,12 @@ on_unpair (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
   TlGateway *gateway = user_data;
   const Twinlatch__V1__UnpairRequest *request = (const Twinlatch__V1__UnpairRequest *)message;
 
+  TlGatewayChangeRequest change = { .kind = TL_ADMISSION_REVOKE, .device_id = request->device_id };
+
+  change.actor = tl_rpc_call_peer (call)->actor;
+  change.reason = "given up by the device";
   if (check_device (gateway, call, request->device_id))
-    tl_gateway_revoke_device (gateway, request->device_id, tl_rpc_call_peer (call)->actor, "given up by the device",
-                              on_unpaired, tl_rpc_call_ref (call));
+    tl_gateway_change_device (gateway, &change, on_unpaired, tl_rpc_call_ref (call));
 }
 
 #define ROW(name, kind, snake, max, message_func, half_close, cancelled)                                               \

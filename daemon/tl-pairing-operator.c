@@ -7,6 +7,8 @@
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "crypto/tl-hash.h"
+#include "daemon/tl-admin-private.h"
+#include "daemon/tl-operator-policy.h"
 #include "daemon/tl-pairing-private.h"
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
@@ -62,7 +64,7 @@ on_code_added (const GError *error, gpointer result, gpointer user_data)
     error = local;
   if (error != NULL)
     {
-      tl_rpc_call_finish (mint->call, error);
+      tl_admin_fail (mint->service->gateway, mint->call, NULL, error);
       mint_free (mint);
       return;
     }
@@ -146,6 +148,16 @@ check_mint (const Twinlatch__V1__MintNodePairingCodeRequest *request, TlCodeReco
   return FALSE;
 }
 
+/* The store asks again; here it saves the key derivation. */
+static gboolean
+may_mint (TlRpcCall *call, const TlCodeRecord *record, GError **error)
+{
+  TlOperatorCaller caller = { .local = !tl_admin_is_remote (call), .is_active_operator = TRUE };
+  TlOperatorTarget target = { .role = record->role, .automatic = record->auto_approve };
+
+  return tl_operator_policy_check (&caller, TL_OPERATOR_MINT, &target, error);
+}
+
 void
 tl_pairing_service_mint (TlPairingService *self, TlRpcCall *call,
                          const Twinlatch__V1__MintNodePairingCodeRequest *request)
@@ -157,9 +169,9 @@ tl_pairing_service_mint (TlPairingService *self, TlRpcCall *call,
   Mint *mint;
 
   record->created_at = tl_clock_wall_ms (gateway->clock);
-  if (!check_mint (request, record, &error))
+  if (!check_mint (request, record, &error) || !may_mint (call, record, &error))
     {
-      tl_rpc_call_finish (call, error);
+      tl_admin_fail (gateway, call, NULL, error);
       return;
     }
   if (record->method == TL_PAIRING_LINK && gateway->advertised[0] == NULL)
@@ -219,7 +231,7 @@ on_decided (const GError *error, gpointer result, gpointer user_data)
   g_autofree char *fingerprint = NULL;
 
   if (error != NULL)
-    tl_rpc_call_finish (decision->call, error);
+    tl_admin_fail (decision->service->gateway, decision->call, decision->request_id, error);
   else
     {
       tl_log (TL_LOG_NOTICE, "pairing request decided", "request_id", record->request_id, "state",
@@ -249,7 +261,7 @@ on_wrong_counted (const GError *error, gpointer result, gpointer user_data)
     answer = g_error_new (TL_ERROR, TL_ERROR_WRONG_CODE,
                           "these are not the six digits that the device shows (%u of %d tries used); read them again",
                           record->wrong_codes, TL_STORE_MAX_WRONG_COMPARISONS);
-  tl_rpc_call_finish (decision->call, answer);
+  tl_admin_fail (decision->service->gateway, decision->call, decision->request_id, answer);
   if (error == NULL)
     {
       tl_log (TL_LOG_WARNING, "wrong comparison code", "request_id", record->request_id, "by",

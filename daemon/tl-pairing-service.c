@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/tl-error.h"
+#include "base/tl-json.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "crypto/tl-hash.h"
+#include "daemon/tl-journal-service.h"
 #include "daemon/tl-pairing-private.h"
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
@@ -48,10 +50,21 @@ finish_with (TlRpcCall *call, TlErrorCode code, const char *message)
 }
 
 /* One answer for everything that is wrong with a code (PROTOCOL 3.4). */
+#define CODE_INVALID "the pairing code is not valid; ask for a new one"
+
 static void
 finish_code_invalid (TlRpcCall *call)
 {
-  finish_with (call, TL_ERROR_CODE_INVALID, "the pairing code is not valid; ask for a new one");
+  finish_with (call, TL_ERROR_CODE_INVALID, CODE_INVALID);
+}
+
+static void
+refuse_code (TlPairingService *self, TlRpcCall *call, TlErrorCode code, const char *message)
+{
+  g_autoptr (GError) error = g_error_new_literal (TL_ERROR, code, message);
+
+  tl_journal_service_denied (self->gateway->journal, TL_JOURNAL_CODE_REFUSED, call, NULL, error);
+  tl_rpc_call_finish (call, error);
 }
 
 static gboolean
@@ -73,12 +86,16 @@ tl_pairing_finish_stranger (TlRpcCall *call, const GError *error)
   finish_with (call, TL_ERROR_UNAVAILABLE, "the gateway cannot do this now; try again in a moment");
 }
 
+/* On record, too: kind and what it is about. */
 static void
-log_denied (TlRpcCall *call, const char *what, const char *device_id, const GError *error)
+log_denied (TlPairingService *self, TlRpcCall *call, const char *what, const char *device_id, const char *kind,
+            const char *subject, const GError *error)
 {
   const TlRpcPeer *peer = tl_rpc_call_peer (call);
   tl_log (TL_LOG_NOTICE, what, "source", peer->source, "device_id", device_id, "reason", tl_error_to_reason (error),
           "error", error->message, NULL);
+  if (kind != NULL && !is_our_trouble (error))
+    tl_journal_service_denied (self->gateway->journal, kind, call, subject, error);
 }
 
 /* ---- StartPairing ---- */
@@ -224,9 +241,10 @@ on_code_found (const GError *error, gpointer result, gpointer user_data)
   if (error != NULL && !tl_error_is (error, TL_ERROR_CODE_INVALID))
     tl_pairing_finish_stranger (wait->call, error);
   else if (error != NULL || (code->method == TL_PAIRING_LINK) != (wait->start.code_id != NULL))
-    finish_code_invalid (wait->call);
+    refuse_code (self, wait->call, TL_ERROR_CODE_INVALID, CODE_INVALID);
   else if (!tl_session_table_make_room (self->sessions, tl_rpc_call_peer (wait->call)->source))
-    finish_with (wait->call, TL_ERROR_RESOURCE_EXHAUSTED, "too many pairing sessions are open; try again in a minute");
+    refuse_code (self, wait->call, TL_ERROR_RESOURCE_EXHAUSTED,
+                 "too many pairing sessions are open; try again in a minute");
   else if ((entry = open_session (self, wait, code, &local)) == NULL)
     tl_rpc_call_finish (wait->call, local);
   else
@@ -248,7 +266,7 @@ on_start (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 
   if (!tl_rate_limit_take (self->starts, tl_rpc_call_peer (call)->source, tl_clock_monotonic_us (gateway->clock)))
     {
-      finish_with (call, TL_ERROR_RESOURCE_EXHAUSTED, "too many pairing attempts; try again in a minute");
+      refuse_code (self, call, TL_ERROR_RESOURCE_EXHAUSTED, "too many pairing attempts; try again in a minute");
       return;
     }
   if (!read_start ((const Twinlatch__V1__StartPairingRequest *)message, &start, &error))
@@ -260,9 +278,11 @@ on_start (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
     {
       tl_log (TL_LOG_WARNING, "a device saw another certificate than this gateway's: somebody may be in between",
               "source", tl_rpc_call_peer (call)->source, "device_id", start.device_id, NULL);
-      finish_with (
-          call, TL_ERROR_WRONG_CA,
+      g_set_error_literal (
+          &error, TL_ERROR, TL_ERROR_WRONG_CA,
           "the certificate on this connection is not the gateway's: somebody may be in between; do not pair here");
+      tl_journal_service_denied (gateway->journal, TL_JOURNAL_PAIRING_REFUSED, call, start.device_id, error);
+      tl_rpc_call_finish (call, error);
       return;
     }
   wait = g_new0 (StartWait, 1);
@@ -306,7 +326,8 @@ on_attempt_taken (const GError *error, gpointer result, gpointer user_data)
   entry->busy = FALSE;
   if (error != NULL)
     {
-      log_denied (wait->call, "pairing attempt refused", tl_gateway_session_device_id (entry->session), error);
+      log_denied (self, wait->call, "pairing attempt refused", tl_gateway_session_device_id (entry->session),
+                  TL_JOURNAL_CODE_REFUSED, entry->code_id, error);
       tl_gateway_session_refuse_exchange (entry->session);
       tl_session_table_remove (self->sessions, wait->session_id);
       if (tl_error_is (error, TL_ERROR_CODE_INVALID))
@@ -319,7 +340,8 @@ on_attempt_taken (const GError *error, gpointer result, gpointer user_data)
   if (!tl_gateway_session_finish_exchange (entry->session, tl_clock_wall_ms (self->gateway->clock), share_v, confirm_v,
                                            &local))
     {
-      log_denied (wait->call, "pairing exchange failed", tl_gateway_session_device_id (entry->session), local);
+      log_denied (self, wait->call, "pairing exchange failed", tl_gateway_session_device_id (entry->session),
+                  TL_JOURNAL_PAIRING_REFUSED, entry->code_id, local);
       tl_session_table_remove (self->sessions, wait->session_id);
       tl_rpc_call_finish (wait->call, local);
       return;
@@ -349,8 +371,8 @@ on_exchange (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
     }
   entry->busy = TRUE;
   entry->attempt_id = tl_ulid_new (now, gateway->random);
-  tl_store_take_attempt (gateway->store, entry->code_id, entry->attempt_id, now, on_attempt_taken,
-                         tl_pairing_wait_new (self, call, request->session_id, NULL));
+  tl_store_take_attempt (gateway->store, entry->code_id, entry->attempt_id, tl_rpc_call_peer (call)->actor, now,
+                         on_attempt_taken, tl_pairing_wait_new (self, call, request->session_id, NULL));
 }
 
 /* ---- CompletePairing ---- */
@@ -416,7 +438,7 @@ on_pairing_added (const GError *error, gpointer result, gpointer user_data)
   tl_session_table_remove (wait->service->sessions, wait->session_id);
   if (error != NULL)
     {
-      log_denied (wait->call, "pairing refused", NULL, error);
+      log_denied (wait->service, wait->call, "pairing refused", NULL, NULL, NULL, error); /* the store has the row */
       tl_rpc_call_finish (wait->call, error);
       return;
     }
@@ -479,6 +501,18 @@ add_pairing (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry)
                         tl_pairing_wait_new (self, call, entry->record->session_id, entry->record->request_id));
 }
 
+/* Each of them cost an attempt: they are as few as those. */
+static void
+journal_wrong_code (TlPairingService *self, TlRpcCall *call, const TlOpenSession *entry, const GError *error)
+{
+  tl_json_auto detail = json_pack ("{s:s, s:s*, s:s*}", "reason", tl_error_to_reason (error), "device_id",
+                                   tl_gateway_session_device_id (entry->session), "attempt_id", entry->attempt_id);
+  g_autofree char *text = tl_json_to_string (detail);
+
+  tl_store_journal (self->gateway->store, TL_JOURNAL_PAIRING_REFUSED, tl_rpc_call_peer (call)->actor, entry->code_id,
+                    text, tl_clock_wall_ms (self->gateway->clock), NULL, NULL);
+}
+
 /* A session that is verified becomes a request. */
 static void
 complete_session (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry, const TlPairingComplete *complete)
@@ -502,9 +536,14 @@ complete_session (TlPairingService *self, TlRpcCall *call, TlOpenSession *entry,
     tls_key = tl_csr_verify (g_bytes_get_data (complete->csr_der, NULL), g_bytes_get_size (complete->csr_der), &error);
   if (tls_key == NULL)
     {
-      log_denied (call, "pairing failed", tl_gateway_session_device_id (entry->session), error);
+      const char *device_id = tl_gateway_session_device_id (entry->session);
+
+      log_denied (self, call, "pairing failed", device_id, NULL, NULL, error);
       if (confirmed)
-        tl_store_give_back_failure (gateway->store, entry->attempt_id, NULL, NULL);
+        tl_store_give_back_failure (gateway->store, entry->attempt_id, entry->code_id, device_id,
+                                    tl_rpc_call_peer (call)->actor, tl_error_to_reason (error), now, NULL, NULL);
+      else
+        journal_wrong_code (self, call, entry, error);
       tl_session_table_remove (self->sessions, complete->session_id);
       tl_rpc_call_finish (call, error);
       return;

@@ -32,6 +32,8 @@ void tl_pairing_service_decide (TlPairingService *service, TlRpcCall *call,
                                 const Twinlatch__V1__DecidePairingRequest *request);
 /* Server stream: every pending request, then each change until the caller goes. */
 void tl_pairing_service_watch (TlPairingService *service, TlRpcCall *call);
+/* The store ended these requests (TlPairingRecord) with the operator behind them. */
+void tl_pairing_service_ended (TlPairingService *service, const GPtrArray *requests);
 /* The gateway stops: devices and operators that wait are told to come again. */
 void tl_pairing_service_close_all (TlPairingService *service);
 /* Iterates the main context until no worker thread is left. */

@@ -5,6 +5,8 @@
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "crypto/tl-hash.h"
+#include "base/tl-json.h"
+#include "daemon/store/tl-journal.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-pairing-private.h"
 #include "daemon/tl-wire.h"
@@ -132,6 +134,17 @@ finish_watch (TlPairingService *self, const char *request_id, const GError *erro
   g_hash_table_remove (self->waiting, request_id);
 }
 
+/* Bans that came after the approval, or it ran out. */
+static void
+journal_refused (TlPairingService *self, const char *request_id, const GError *error)
+{
+  tl_json_auto detail = json_pack ("{s:s}", "reason", tl_error_to_reason (error));
+  g_autofree char *text = tl_json_to_string (detail);
+
+  tl_store_journal (self->gateway->store, TL_JOURNAL_CERT_REFUSED, NULL, request_id, text,
+                    tl_clock_wall_ms (self->gateway->clock), NULL, NULL);
+}
+
 static void
 on_completed (const GError *error, gpointer result, gpointer user_data)
 {
@@ -152,6 +165,7 @@ on_completed (const GError *error, gpointer result, gpointer user_data)
   else
     {
       tl_log_error (TL_LOG_WARNING, "issuing a device certificate", error);
+      journal_refused (self, wait->request_id, error);
       finish_watch (self, wait->request_id, error);
     }
   g_free (wait->request_id);
@@ -263,6 +277,13 @@ void
 tl_pairing_service_unwatch (TlPairingService *self, TlRpcCall *call)
 {
   g_ptr_array_remove (self->operators, call);
+}
+
+void
+tl_pairing_service_ended (TlPairingService *self, const GPtrArray *requests)
+{
+  for (guint i = 0; i < requests->len; i++)
+    tl_pairing_changed (self, g_ptr_array_index (requests, i));
 }
 
 void

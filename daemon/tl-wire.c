@@ -186,6 +186,9 @@ tl_wire_device (Twinlatch__V1__Device *message, const TlDeviceRecord *record)
   message->revoked_by = tl_wire_string (record->revoked_by);
   message->revoked_reason = tl_wire_string (record->revoked_reason);
   message->last_seen_unix_ms = record->last_seen_at;
+  message->changed_at_unix_ms = record->changed_at;
+  message->changed_by = tl_wire_string (record->changed_by);
+  message->changed_reason = tl_wire_string (record->changed_reason);
   message->n_certificates = record->certificates->len;
   message->certificates = g_new0 (Twinlatch__V1__Certificate *, record->certificates->len);
   for (guint i = 0; i < record->certificates->len; i++)

@@ -4,6 +4,7 @@
 #include "agent/cli/tl-admin.h"
 #include "agent/cli/tl-json-out.h"
 #include "agent/cli/tl-verb.h"
+#include "base/tl-error.h"
 
 static void
 print_table (TlCli *cli, const GPtrArray *devices)
@@ -26,6 +27,35 @@ print_table (TlCli *cli, const GPtrArray *devices)
 }
 
 static gboolean
+parse_states (TlArgs *args, GArray *states, GError **error)
+{
+  const char *const *words = tl_args_list (args, "state");
+
+  for (guint i = 0; words[i] != NULL; i++)
+    {
+      int number;
+      Twinlatch__V1__DeviceState state;
+
+      if (!tl_enum_from_text (&twinlatch__v1__device_state__descriptor, words[i], &number))
+        {
+          g_set_error (error, TL_ERROR, TL_ERROR_USAGE,
+                       _ ("'%s' is no state of a device; it is active, suspended, revoked or removed"), words[i]);
+          return FALSE;
+        }
+      state = (Twinlatch__V1__DeviceState)number;
+      g_array_append_val (states, state);
+    }
+  return TRUE;
+}
+
+static gboolean
+is_filtered (TlArgs *args)
+{
+  return tl_args_list (args, "state")[0] != NULL || tl_args_text (args, "role") != NULL
+         || tl_args_text (args, "approved-by") != NULL || tl_args_flag (args, "connected");
+}
+
+static gboolean
 run (TlCli *cli, TlArgs *args, GError **error)
 {
   Twinlatch__V1__ListDevicesRequest request = TWINLATCH__V1__LIST_DEVICES_REQUEST__INIT;
@@ -33,18 +63,29 @@ run (TlCli *cli, TlArgs *args, GError **error)
     TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_ACTIVE,
     TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_SUSPENDED,
   };
+  g_autoptr (GArray) states = g_array_new (FALSE, FALSE, sizeof (Twinlatch__V1__DeviceState));
   g_autoptr (GPtrArray) devices = NULL;
+  int role = TWINLATCH__V1__ROLE__ROLE_UNSPECIFIED;
 
-  if (!tl_args_flag (args, "all"))
-    {
-      request.n_states = G_N_ELEMENTS (paired);
-      request.states = paired;
-    }
+  if (!parse_states (args, states, error))
+    return FALSE;
+  if (states->len == 0 && !tl_args_flag (args, "all"))
+    g_array_append_vals (states, paired, G_N_ELEMENTS (paired));
+  request.n_states = states->len;
+  request.states = (Twinlatch__V1__DeviceState *)(gpointer)states->data;
+  if (tl_args_text (args, "role") != NULL)
+    tl_enum_from_text (&twinlatch__v1__role__descriptor, tl_args_text (args, "role"), &role);
+  request.role = (Twinlatch__V1__Role)role;
+  request.connected_only = tl_args_flag (args, "connected");
+  if (tl_args_text (args, "approved-by") != NULL)
+    request.approved_by = (char *)tl_args_text (args, "approved-by");
   devices = tl_admin_list (cli, "ListDevices", &request.base, &twinlatch__v1__list_devices_response__descriptor, error);
   if (devices == NULL)
     return FALSE;
   if (tl_cli_is_json (cli))
     tl_cli_print_json (cli, tl_json_from_messages (devices));
+  else if (devices->len == 0 && is_filtered (args))
+    tl_cli_note (cli, _ ("No device is like that.\n"));
   else if (devices->len == 0)
     tl_cli_note (cli, _ ("No device is paired. Make a code with: twinlatch pairing mint\n"));
   else
@@ -54,6 +95,10 @@ run (TlCli *cli, TlArgs *args, GError **error)
 
 static const TlOption options[] = {
   { "all", TL_OPTION_FLAG, NULL, N_ ("also revoked and removed devices") },
+  { "state", TL_OPTION_LIST, "STATE", N_ ("only active, suspended, revoked or removed ones; may be repeated") },
+  { "role", TL_OPTION_CHOICE, "node|operator", N_ ("only devices with this role") },
+  { "connected", TL_OPTION_FLAG, NULL, N_ ("only devices that are connected now") },
+  { "approved-by", TL_OPTION_TEXT, "ACTOR", N_ ("only devices that uid:NUMBER or device:ID let in") },
   { NULL },
 };
 

@@ -31,6 +31,12 @@ print_device (TlCli *cli, const Twinlatch__V1__Device *device)
       tl_table_add_pair (table, _ ("Revoked by"), device->revoked_by);
       tl_table_add_pair (table, _ ("Reason"), device->revoked_reason);
     }
+  if (device->changed_at_unix_ms != 0 && device->changed_at_unix_ms != device->revoked_at_unix_ms)
+    {
+      tl_table_take_pair (table, _ ("Last change"), tl_cli_time (cli, device->changed_at_unix_ms));
+      tl_table_add_pair (table, _ ("Changed by"), device->changed_by);
+      tl_table_add_pair (table, _ ("Change's reason"), device->changed_reason);
+    }
   tl_cli_print_table (cli, table);
 }
 

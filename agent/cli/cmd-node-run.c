@@ -182,6 +182,7 @@ open_or_pair (TlCli *cli, TlArgs *args, TlNodeConfig *config, GError **error)
     .gateway = tl_args_text (args, "gateway"),
     .from = tl_args_text (args, "from"),
     .name = tl_config_get_string (config->config, "node", "name"),
+    .kind = TL_CLIENT_NODE,
     .yes = tl_args_flag (args, "yes"),
     .system = tl_args_flag (args, "system"),
   };
@@ -200,7 +201,7 @@ open_or_pair (TlCli *cli, TlArgs *args, TlNodeConfig *config, GError **error)
     }
   state = tl_pair_flow_run (cli, &options, error);
   if (state != NULL)
-    tl_pair_flow_print_paired (cli, state, options.system);
+    tl_pair_flow_print_paired (cli, state, &options);
   return state;
 }
 

@@ -26,22 +26,41 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
 {
   g_autoptr (TlTable) table = tl_table_new_pairs ();
 
+  if (status->restored)
+    tl_table_take_pair (table, _ ("RESTORED"),
+                        g_strdup_printf (_ ("NO DEVICE IS ADMITTED until 'twinlatch devices confirm': %s"),
+                                         status->restored_reason));
   tl_table_add_pair (table, _ ("Gateway"), status->gateway_name);
   tl_table_add_pair (table, _ ("Id"), status->gateway_id);
-  tl_table_take_pair (table, _ ("Version"), g_strdup_printf (_ ("%s, pid %u"), status->version, status->pid));
+  if (status->pid != 0)
+    tl_table_take_pair (table, _ ("Version"), g_strdup_printf (_ ("%s, pid %u"), status->version, status->pid));
+  else /* over the network */
+    tl_table_add_pair (table, _ ("Version"), status->version);
   tl_table_take_pair (table, _ ("Started"), tl_cli_time (cli, status->started_at_unix_ms));
   add_joined (table, _ ("Listens on"), status->listeners, status->n_listeners);
   add_joined (table, _ ("Advertises"), status->advertised, status->n_advertised);
   add_count (table, _ ("Devices"), status->devices_active);
+  if (status->devices_suspended > 0)
+    add_count (table, _ ("Suspended"), status->devices_suspended);
+  if (status->devices_revoked > 0)
+    add_count (table, _ ("Revoked"), status->devices_revoked);
   add_count (table, _ ("Nodes connected"), status->nodes_connected);
   add_count (table, _ ("Waiting for approval"), status->pairing_requests_pending);
   add_count (table, _ ("Live codes"), status->codes_live);
   add_count (table, _ ("Strangers connected"), status->strangers_connected);
   add_count (table, _ ("Open requests"), status->requests_open);
-  tl_table_add_pair (table, _ ("State"), status->state_dir);
+  if (status->state_dir[0] != '\0')
+    tl_table_add_pair (table, _ ("State"), status->state_dir);
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  tl_table_take_pair (table, _ ("Admission log"),
+                      g_strdup_printf (_ ("%llu changes, %llu kB"), (unsigned long long)status->admission_counter,
+                                       (unsigned long long)(status->admission_log_bytes + 999) / 1000));
+  tl_table_take_pair (table, _ ("Journal"),
+                      g_strdup_printf (_ ("%llu rows, head %llu"), (unsigned long long)status->journal_rows,
+                                       (unsigned long long)status->journal_head_seq));
+  tl_table_take_pair (table, _ ("Journal begins"), tl_cli_time (cli, status->journal_oldest_unix_ms));
   tl_table_take_pair (table, _ ("Kept"),
                       g_strdup_printf (_ ("%llu finished requests, %llu events, %llu certificates"),
                                        (unsigned long long)status->requests_kept,
@@ -87,6 +106,6 @@ run (TlCli *cli, TlArgs *args, GError **error)
 const TlVerb tl_verb_status = {
   .path = "status",
   .arguments = "",
-  .summary = N_ ("show how the gateway on this computer is"),
+  .summary = N_ ("show how the gateway is"),
   .run = run,
 };

@@ -58,7 +58,8 @@ tl_admin_socket_find (const char *chosen, GError **error)
     case ENOTDIR:
       g_set_error (
           error, TL_ERROR, TL_ERROR_UNAVAILABLE,
-          _ ("there is no admin socket at %s; twinlatchd may not be running here, or give its socket with --socket"),
+          _ ("there is no admin socket at %s; twinlatchd may not be running here, or give its socket with --socket, "
+             "or --gateway to work over the network"),
           places);
       break;
     case EACCES:

@@ -5,6 +5,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "agent/cli/tl-admin-remote.h"
 #include "agent/cli/tl-admin-socket.h"
 #include "base/tl-clock.h"
 #include "base/tl-error.h"
@@ -19,17 +20,66 @@ tl_admin_answer_free (gpointer message)
     protobuf_c_message_free_unpacked (message, NULL);
 }
 
-static TlRpcClient *
-connect_admin (TlCli *cli, GError **error)
+/* The admin socket, or a gateway over the network. */
+typedef struct
 {
-  g_autofree char *path = tl_admin_socket_find (tl_cli_socket (cli), error);
+  TlCli *cli;
+  TlAdminRemote *remote; /* NULL: the socket */
+  TlRpcClient *client;
+} Admin;
+
+static void
+admin_clear (Admin *admin)
+{
+  g_clear_pointer (&admin->client, tl_rpc_client_unref);
+  g_clear_pointer (&admin->remote, tl_admin_remote_free);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Admin, admin_clear)
+
+const char *
+tl_admin_gateway (TlCli *cli)
+{
+  const char *variable = g_getenv ("TWINLATCH_GATEWAY");
+
+  if (tl_cli_gateway (cli) != NULL)
+    return tl_cli_gateway (cli);
+  return tl_cli_socket (cli) == NULL && variable != NULL && variable[0] != '\0' ? variable : NULL;
+}
+
+static gboolean
+open_remote (Admin *admin, const char *gateway, GError **error)
+{
+  if (tl_cli_socket (admin->cli) != NULL)
+    {
+      g_set_error_literal (error, TL_ERROR, TL_ERROR_USAGE,
+                           _ ("--gateway goes over the network and --socket does not; give one of them"));
+      return FALSE;
+    }
+  admin->remote = tl_admin_remote_new (admin->cli, gateway, error);
+  if (admin->remote == NULL)
+    return FALSE;
+  admin->client = tl_rpc_client_ref (tl_admin_remote_client (admin->remote));
+  return TRUE;
+}
+
+static gboolean
+open_admin (Admin *admin, TlCli *cli, GError **error)
+{
+  const char *gateway = tl_admin_gateway (cli);
+  g_autofree char *path = NULL;
   TlRpcClientOptions options = { 0 };
 
+  admin->cli = cli;
+  if (gateway != NULL)
+    return open_remote (admin, gateway, error);
+  path = tl_admin_socket_find (tl_cli_socket (cli), error);
   if (path == NULL)
-    return NULL;
+    return FALSE;
   options.socket_path = path;
   options.connect_timeout_ms = tl_cli_timeout_ms (cli);
-  return tl_rpc_client_new (tl_cli_loop (cli), &options, error);
+  admin->client = tl_rpc_client_new (tl_cli_loop (cli), &options, error);
+  return admin->client != NULL;
 }
 
 /* gRPC only says "Deadline Exceeded". */
@@ -45,14 +95,24 @@ explain_deadline (GError **error, guint deadline_ms)
   g_set_error (error, TL_ERROR, TL_ERROR_TIMED_OUT, _ ("it was not over after %s; give a longer --timeout"), waited);
 }
 
-static ProtobufCMessage *
-call_client (TlRpcClient *client, TlCli *cli, const char *path, const ProtobufCMessage *request,
-             const ProtobufCMessageDescriptor *response, GError **error)
+static void
+explain (Admin *admin, guint deadline_ms, GError **error)
 {
-  ProtobufCMessage *answer = tl_rpc_client_call_sync (client, path, request, response, tl_cli_timeout_ms (cli), error);
+  if (deadline_ms > 0)
+    explain_deadline (error, deadline_ms);
+  if (admin->remote != NULL)
+    tl_admin_remote_explain (admin->remote, error);
+}
+
+static ProtobufCMessage *
+call_admin (Admin *admin, const char *path, const ProtobufCMessage *request, const ProtobufCMessageDescriptor *response,
+            GError **error)
+{
+  guint deadline_ms = tl_cli_timeout_ms (admin->cli);
+  ProtobufCMessage *answer = tl_rpc_client_call_sync (admin->client, path, request, response, deadline_ms, error);
 
   if (answer == NULL)
-    explain_deadline (error, tl_cli_timeout_ms (cli));
+    explain (admin, deadline_ms, error);
   return answer;
 }
 
@@ -60,12 +120,12 @@ ProtobufCMessage *
 tl_admin_call (TlCli *cli, const char *method, const ProtobufCMessage *request,
                const ProtobufCMessageDescriptor *response, GError **error)
 {
-  g_autoptr (TlRpcClient) client = connect_admin (cli, error);
+  g_auto (Admin) admin = { 0 };
   g_autofree char *path = g_strconcat (SERVICE, method, NULL);
 
-  if (client == NULL)
+  if (!open_admin (&admin, cli, error))
     return NULL;
-  return call_client (client, cli, path, request, response, error);
+  return call_admin (&admin, path, request, response, error);
 }
 
 /* The one field of List* answers that holds the things. */
@@ -104,8 +164,8 @@ steal_items (ProtobufCMessage *answer, GPtrArray *items)
 
 /* One page; *token is replaced by the next page's, "" after the last. */
 static gboolean
-list_page (TlRpcClient *client, TlCli *cli, const char *path, ProtobufCMessage *request,
-           const ProtobufCMessageDescriptor *response, GPtrArray *items, char **token, GError **error)
+list_page (Admin *admin, const char *path, ProtobufCMessage *request, const ProtobufCMessageDescriptor *response,
+           GPtrArray *items, char **token, GError **error)
 {
   Twinlatch__V1__Page page = TWINLATCH__V1__PAGE__INIT;
   Twinlatch__V1__Page **slot = field_slot (request, "page");
@@ -115,7 +175,7 @@ list_page (TlRpcClient *client, TlCli *cli, const char *path, ProtobufCMessage *
 
   page.page_token = *token;
   *slot = &page;
-  answer = call_client (client, cli, path, request, response, error);
+  answer = call_admin (admin, path, request, response, error);
   *slot = before;
   if (answer == NULL)
     return FALSE;
@@ -139,15 +199,15 @@ tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request, const 
                GError **error)
 {
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (tl_admin_answer_free);
-  g_autoptr (TlRpcClient) client = connect_admin (cli, error);
+  g_auto (Admin) admin = { 0 };
   g_autofree char *path = g_strconcat (SERVICE, method, NULL);
   g_autofree char *token = g_strdup ("");
 
-  if (client == NULL)
+  if (!open_admin (&admin, cli, error))
     return NULL;
   for (guint i = 0; i < MAX_PAGES; i++)
     {
-      if (!list_page (client, cli, path, request, response, items, &token, error))
+      if (!list_page (&admin, path, request, response, items, &token, error))
         return NULL;
       if (token[0] == '\0')
         return g_steal_pointer (&items);
@@ -208,19 +268,19 @@ tl_admin_stream (TlCli *cli, const char *method, const ProtobufCMessage *request
                  gpointer user_data, GError **error)
 {
   static const TlRpcStreamHandlers handlers = { on_message, on_closed };
-  g_autoptr (TlRpcClient) client = connect_admin (cli, error);
+  g_auto (Admin) admin = { 0 };
   g_autofree char *path = g_strconcat (SERVICE, method, NULL);
   Watch watch = { .func = func, .user_data = user_data };
   guint sigint, sigterm;
 
-  if (client == NULL)
+  if (!open_admin (&admin, cli, error))
     return TL_ADMIN_FAILED;
 
   watch.loop = g_main_loop_new (NULL, FALSE);
   /* Before the gateway hears of the call: a signal after that must not kill the program without a word. */
   sigint = g_unix_signal_add (SIGINT, on_signal, &watch);
   sigterm = g_unix_signal_add (SIGTERM, on_signal, &watch);
-  watch.stream = tl_rpc_client_stream (client, path, request, response, deadline_ms, &handlers, &watch);
+  watch.stream = tl_rpc_client_stream (admin.client, path, request, response, deadline_ms, &handlers, &watch);
   g_main_loop_run (watch.loop);
   g_source_remove (sigint);
   g_source_remove (sigterm);
@@ -232,25 +292,7 @@ tl_admin_stream (TlCli *cli, const char *method, const ProtobufCMessage *request
       g_clear_error (&watch.error);
       return watch.interrupted ? TL_ADMIN_INTERRUPTED : TL_ADMIN_ENDED;
     }
-  if (deadline_ms > 0)
-    explain_deadline (&watch.error, deadline_ms);
+  explain (&admin, deadline_ms, &watch.error);
   g_propagate_error (error, watch.error);
   return TL_ADMIN_FAILED;
-}
-
-gboolean
-tl_admin_watch (TlCli *cli, const char *method, const ProtobufCMessage *request,
-                const ProtobufCMessageDescriptor *response, TlAdminMessageFunc func, gpointer user_data, GError **error)
-{
-  switch (tl_admin_stream (cli, method, request, response, tl_cli_stream_timeout_ms (cli), func, user_data, error))
-    {
-    case TL_ADMIN_INTERRUPTED:
-      return TRUE;
-    case TL_ADMIN_ENDED:
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAVAILABLE, _ ("the gateway closed the connection"));
-      return FALSE;
-    case TL_ADMIN_FAILED:
-      return FALSE;
-    }
-  g_assert_not_reached ();
 }

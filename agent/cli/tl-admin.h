@@ -7,10 +7,14 @@
 G_BEGIN_DECLS
 
 /*
- * Calls of AdminService over the admin socket. A socket that is not there, that nobody listens on or that this user may
- * not use is found out before gRPC is asked, so that the message says where it looked and what to do. Thread: main,
- * blocking (main context).
+ * Calls of AdminService: over the admin socket, or with --gateway (or $TWINLATCH_GATEWAY) over the network
+ * (tl-admin-remote.h). A socket that is not there, that nobody listens on or that this user may not use is found out
+ * before gRPC is asked, so that the message says where it looked and what to do. Thread: main, blocking (main context).
  */
+
+/* The gateway to work with over the network: --gateway, else $TWINLATCH_GATEWAY unless --socket was given (what was
+ * typed wins over what is set). NULL: the admin socket. Borrowed. */
+const char *tl_admin_gateway (TlCli *cli);
 
 /* Asks one method ("GetStatus"); free with protobuf_c_message_free_unpacked(). */
 ProtobufCMessage *tl_admin_call (TlCli *cli, const char *method, const ProtobufCMessage *request,
@@ -32,7 +36,8 @@ typedef enum
 TlAdminOutcome tl_admin_stream (TlCli *cli, const char *method, const ProtobufCMessage *request,
                                 const ProtobufCMessageDescriptor *response, guint deadline_ms, TlAdminMessageFunc func,
                                 gpointer user_data, GError **error);
-/* A stream without an end of its own: interrupting it is success, its end is an error. */
+/* A stream without an end of its own: interrupting it is success, its end is an error. Over the network a connection
+ * that is lost is made again, for ever: the gateway then tells everything anew. (tl-admin-watch.c) */
 gboolean tl_admin_watch (TlCli *cli, const char *method, const ProtobufCMessage *request,
                          const ProtobufCMessageDescriptor *response, TlAdminMessageFunc func, gpointer user_data,
                          GError **error);
@@ -42,9 +47,13 @@ typedef Twinlatch__V1__MintNodePairingCodeResponse TlMintAnswer;
 typedef Twinlatch__V1__CancelPairingCodeResponse TlCancelAnswer;
 typedef Twinlatch__V1__DecidePairingResponse TlDecideAnswer;
 typedef Twinlatch__V1__GetDeviceResponse TlDeviceAnswer;
-typedef Twinlatch__V1__RevokeDeviceResponse TlRevokeAnswer;
+typedef Twinlatch__V1__DeviceChangeResponse TlChangeAnswer; /* of RevokeDevice too: the same fields */
+typedef Twinlatch__V1__RenameDeviceResponse TlRenameAnswer;
+typedef Twinlatch__V1__RotateDeviceResponse TlRotateAnswer;
+typedef Twinlatch__V1__ConfirmDevicesResponse TlConfirmAnswer;
 typedef Twinlatch__V1__GetStatusResponse TlStatusAnswer;
 typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
+typedef Twinlatch__V1__GetJournalHeadResponse TlHeadAnswer;
 
 void tl_admin_answer_free (gpointer message); /* NULL allowed */
 
@@ -59,8 +68,12 @@ TL_ADMIN_AUTOPTR (TlMintAnswer)
 TL_ADMIN_AUTOPTR (TlCancelAnswer)
 TL_ADMIN_AUTOPTR (TlDecideAnswer)
 TL_ADMIN_AUTOPTR (TlDeviceAnswer)
-TL_ADMIN_AUTOPTR (TlRevokeAnswer)
+TL_ADMIN_AUTOPTR (TlChangeAnswer)
+TL_ADMIN_AUTOPTR (TlRenameAnswer)
+TL_ADMIN_AUTOPTR (TlRotateAnswer)
+TL_ADMIN_AUTOPTR (TlConfirmAnswer)
 TL_ADMIN_AUTOPTR (TlStatusAnswer)
 TL_ADMIN_AUTOPTR (TlCaAnswer)
+TL_ADMIN_AUTOPTR (TlHeadAnswer)
 
 G_END_DECLS

@@ -14,6 +14,7 @@ struct _TlCli
   gboolean json;
   gboolean coloured;
   char *socket;
+  char *gateway;
   char *state_dir;
   gint64 timeout_ms; /* 0: not given */
   int exit_code;
@@ -43,6 +44,7 @@ tl_cli_new (TlArgs *args, gboolean json)
   if (args != NULL)
     {
       cli->socket = g_strdup (tl_args_text (args, "socket"));
+      cli->gateway = g_strdup (tl_args_text (args, "gateway"));
       cli->state_dir = g_strdup (tl_args_text (args, "state-dir"));
       cli->timeout_ms = tl_args_number (args, "timeout", 0);
     }
@@ -56,6 +58,7 @@ tl_cli_free (TlCli *cli)
     return;
   g_clear_pointer (&cli->loop, tl_rpc_loop_unref);
   g_free (cli->socket);
+  g_free (cli->gateway);
   g_free (cli->state_dir);
   g_free (cli);
 }
@@ -76,6 +79,12 @@ const char *
 tl_cli_socket (TlCli *cli)
 {
   return cli->socket;
+}
+
+const char *
+tl_cli_gateway (TlCli *cli)
+{
+  return cli->gateway;
 }
 
 const char *

@@ -24,6 +24,7 @@ gboolean tl_cli_is_json (TlCli *cli);
 /* Standard output is a terminal that may be coloured. */
 gboolean tl_cli_is_coloured (TlCli *cli);
 const char *tl_cli_socket (TlCli *cli);    /* --socket, NULL: look for it */
+const char *tl_cli_gateway (TlCli *cli);   /* --gateway, NULL: not given */
 const char *tl_cli_state_dir (TlCli *cli); /* --state-dir, NULL: default */
 /* --system stands for another default. */
 void tl_cli_set_state_dir (TlCli *cli, const char *state_dir);

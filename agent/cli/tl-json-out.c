@@ -5,7 +5,7 @@
 
 /* Members that PROTOCOL 0 declares to be strings holding JSON. */
 static const char *const json_members[]
-    = { "input", "output", "data", "policy", "progress", "input_schema", "output_schema", NULL };
+    = { "input", "output", "data", "detail", "policy", "progress", "input_schema", "output_schema", NULL };
 
 json_t *
 tl_json_text (const char *text)

@@ -11,8 +11,8 @@ G_BEGIN_DECLS
  * Protobuf messages as JSON for `--json`, by their descriptors: members as in the .proto files, every member there,
  * integers as integers, enum values in lower case without the enum's prefix ("pending_approval"), bytes as lower-case
  * hex, absent messages null, members of a oneof only when set. Strings that hold JSON themselves (input, output, data,
- * policy, progress and the schemas) are embedded parsed; empty ones are null, ones that do not parse stay strings.
- * Stable: documented in twinlatch(1). Thread: any.
+ * detail, policy, progress and the schemas) are embedded parsed; empty ones are null, ones that do not parse stay
+ * strings. Stable: documented in twinlatch(1). Thread: any.
  */
 json_t *tl_json_from_message (const ProtobufCMessage *message);
 /* {"items": [...]}; messages: ProtobufCMessage. */

@@ -154,7 +154,7 @@ pair_by_link (TlCli *cli, const TlPairFlowOptions *options, const char *text, GE
   client_options.link = link;
   client_options.node_dir = tl_cli_state_dir (cli);
   client_options.device_name = options->name;
-  client_options.client_kind = TL_CLIENT_NODE;
+  client_options.client_kind = options->kind;
   client_options.replace = options->replace;
   return run_client (cli, &client_options, error);
 }
@@ -194,7 +194,7 @@ pair_by_pin (TlCli *cli, const TlPairFlowOptions *options, const char *text, GEr
   client_options.pin_digits = digits;
   client_options.node_dir = tl_cli_state_dir (cli);
   client_options.device_name = options->name;
-  client_options.client_kind = TL_CLIENT_NODE;
+  client_options.client_kind = options->kind;
   client_options.replace = options->replace;
   tl_cli_note (cli, _ ("Connecting to %s ...\n"), address);
   return run_client (cli, &client_options, error);
@@ -234,7 +234,7 @@ tl_pair_flow_run (TlCli *cli, const TlPairFlowOptions *options, GError **error)
 }
 
 void
-tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, gboolean system)
+tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, const TlPairFlowOptions *options)
 {
   const TlNodeMarker *marker = tl_node_state_marker (state);
   g_autofree char *name = tl_text_escape (marker->gateway_name);
@@ -252,6 +252,10 @@ tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, gboolean system)
       tl_cli_print_json (cli, object);
       return;
     }
-  tl_cli_print (cli, _ ("Paired with %s (%s) as %s (%s).\nMake it a service with: twinlatch node install %s--start\n"),
-                name, marker->gateway_id, device_name, marker->device_id, system ? "--system " : "");
+  tl_cli_print (cli, _ ("Paired with %s (%s) as %s (%s).\n"), name, marker->gateway_id, device_name, marker->device_id);
+  if (options->kind == TL_CLIENT_CLI)
+    tl_cli_print (cli, _ ("If it was paired as an operator, try: twinlatch status --gateway %s\n"), marker->gateway_id);
+  else
+    tl_cli_print (cli, _ ("Make it a service with: twinlatch node install %s--start\n"),
+                  options->system ? "--system " : "");
 }

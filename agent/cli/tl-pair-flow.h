@@ -3,6 +3,7 @@
 
 #include "agent/cli/tl-cli.h"
 #include "agent/node/tl-node-state.h"
+#include "pairing/tl-pairing-messages.h"
 
 G_BEGIN_DECLS
 
@@ -16,6 +17,7 @@ typedef struct
   const char *gateway; /* --gateway HOST[:PORT]; PIN form */
   const char *from;    /* --from FILE or "-"; NULL: ask */
   const char *name;    /* --name; NULL: host name */
+  TlClientKind kind;   /* --kind */
   gboolean replace;    /* --replace */
   gboolean yes;        /* --yes */
   gboolean system;     /* --system: for what people are told to do next */
@@ -25,6 +27,6 @@ typedef struct
  * {"event":"waiting",...}. */
 TlNodeState *tl_pair_flow_run (TlCli *cli, const TlPairFlowOptions *options, GError **error);
 /* What was paired: lines for people, or {"event":"paired",...}. */
-void tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, gboolean system);
+void tl_pair_flow_print_paired (TlCli *cli, TlNodeState *state, const TlPairFlowOptions *options);
 
 G_END_DECLS

@@ -66,6 +66,8 @@ tl_device_record_free (TlDeviceRecord *record)
   g_free (record->replaced_device_id);
   g_free (record->revoked_by);
   g_free (record->revoked_reason);
+  g_free (record->changed_by);
+  g_free (record->changed_reason);
   g_clear_pointer (&record->certificates, g_ptr_array_unref);
   g_free (record);
 }
@@ -190,6 +192,8 @@ tl_device_record_copy (const TlDeviceRecord *record)
   copy->replaced_device_id = g_strdup (record->replaced_device_id);
   copy->revoked_by = g_strdup (record->revoked_by);
   copy->revoked_reason = g_strdup (record->revoked_reason);
+  copy->changed_by = g_strdup (record->changed_by);
+  copy->changed_reason = g_strdup (record->changed_reason);
   copy->certificates = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_certificate_record_free);
   for (guint i = 0; i < record->certificates->len; i++)
     g_ptr_array_add (copy->certificates, tl_certificate_record_copy (record->certificates->pdata[i]));

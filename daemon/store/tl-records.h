@@ -101,6 +101,8 @@ typedef struct
   gint64 revoked_at;
   char *revoked_by, *revoked_reason;
   gint64 last_seen_at;
+  gint64 changed_at; /* last suspend, resume, revoke, clear or removal */
+  char *changed_by, *changed_reason;
   GPtrArray *certificates; /* TlCertificateRecord, newest first; never NULL */
 } TlDeviceRecord;
 

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-/* Who is let in: pairing again and bans (PROTOCOL 3.5), certificates, revocation (4.4). */
+#include "daemon/store/tl-journal.h"
+
+/* Who is let in: pairing again and bans (PROTOCOL 3.5), certificates. */
 
 /* ---- PROTOCOL 3.5 and bans ---- */
 
@@ -92,12 +94,14 @@ tl_store_put_device (TlDatabase *db, const TlPairingRecord *request, gint64 now,
       "INSERT INTO devices (device_id, name, state, role, client_kind, platform, identity_public, paired_at,"
       " approved_by, replaced_device_id) VALUES (?, ?, " SQL_DEVICE_ACTIVE ", ?, ?, ?, ?, ?, ?, ?)"
       /* Pairing again keeps the name that the operators know (PROTOCOL 3.5), unless the code gives another. */
-      " ON CONFLICT (device_id) DO UPDATE SET name = CASE WHEN ? THEN excluded.name ELSE name END,"
+      " ON CONFLICT (device_id) DO UPDATE SET"
+      " name = CASE WHEN ? OR state = " SQL_DEVICE_REMOVED " THEN excluded.name ELSE name END,"
       " state = excluded.state, role = excluded.role,"
       " client_kind = excluded.client_kind, platform = excluded.platform,"
       " identity_public = excluded.identity_public, paired_at = excluded.paired_at,"
       " approved_by = excluded.approved_by, replaced_device_id = excluded.replaced_device_id,"
-      " revoked_at = 0, revoked_by = NULL, revoked_reason = NULL",
+      " revoked_at = 0, revoked_by = NULL, revoked_reason = NULL, changed_at = 0, changed_by = NULL,"
+      " changed_reason = NULL",
       tl_text (request->device_id), tl_text (request->label != NULL ? request->label : request->device_name),
       tl_int (request->role), tl_int (request->client_kind), tl_text (request->platform),
       tl_blob (request->identity_public, sizeof request->identity_public), tl_int (now), tl_text (request->decided_by),
@@ -194,6 +198,15 @@ tl_store_revoke_certificates (TlDatabase *db, const char *device_id, const char 
 }
 
 static gboolean
+journal_used (TlStoreOperation *operation, TlDatabase *db, const char *device_id, guint ended, GError **error)
+{
+  g_autofree char *actor = g_strconcat ("device:", device_id, NULL);
+
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_CERT_USED, actor, operation->id,
+                                  json_pack ("{s:s, s:i}", "device_id", device_id, "ended", (int)ended), error);
+}
+
+static gboolean
 run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree char *device_id = NULL;
@@ -225,7 +238,8 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
     return FALSE;
   db->erase_pending = TRUE;
   operation->result = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
-  return operation->result != NULL;
+  return operation->result != NULL
+         && journal_used (operation, db, device_id, ((GPtrArray *)operation->result)->len, error);
 }
 
 void
@@ -236,79 +250,6 @@ tl_store_certificate_used (TlStore *store, const char *fingerprint, gint64 now, 
       = tl_store_operation_new (run_certificate_used, TL_STORE_WRITE_DURABLE, (GDestroyNotify)g_ptr_array_unref);
 
   operation->id = g_strdup (fingerprint);
-  operation->now = now;
-  tl_store_submit (store, operation, callback, user_data);
-}
-
-static void
-revocation_free (TlRevocation *revocation)
-{
-  if (revocation == NULL)
-    return;
-
-  tl_device_record_free (revocation->device);
-  g_clear_pointer (&revocation->requests, g_ptr_array_unref);
-  g_free (revocation);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlRevocation, revocation_free)
-
-static gboolean
-revoke_device (TlStoreOperation *operation, TlDatabase *db, TlRevocation *revocation, GError **error)
-{
-  g_autoptr (GPtrArray) fingerprints = NULL;
-
-  if (!tl_database_run (db, NULL, error,
-                        "UPDATE devices SET state = " SQL_DEVICE_REVOKED
-                        ", revoked_at = ?, revoked_by = ?, revoked_reason = ? WHERE device_id = ?",
-                        tl_int (operation->now), tl_text (operation->actor), tl_text (operation->reason),
-                        tl_text (operation->device_id)))
-    return FALSE;
-  fingerprints = tl_store_revoke_certificates (db, operation->device_id, "", FALSE, error);
-  if (fingerprints == NULL)
-    return FALSE;
-  revocation->certificates = fingerprints->len;
-  revocation->requests
-      = tl_store_fail_requests (db, operation->device_id, "the device was revoked", "revoked", operation->now, error);
-  return revocation->requests != NULL;
-}
-
-static gboolean
-run_revoke_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
-{
-  g_autoptr (TlRevocation) revocation = g_new0 (TlRevocation, 1);
-  g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
-
-  if (device == NULL)
-    return FALSE;
-  if (device->state == TL_DEVICE_REMOVED)
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_NOT_FOUND, "the device %s was removed", operation->device_id);
-      return FALSE;
-    }
-  revocation->already = device->state == TL_DEVICE_REVOKED;
-  if (revocation->already)
-    revocation->requests = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_capability_record_free);
-  else if (!revoke_device (operation, db, revocation, error))
-    return FALSE;
-
-  revocation->device = tl_store_load_device (db, operation->device_id, error);
-  if (revocation->device == NULL)
-    return FALSE;
-  operation->result = g_steal_pointer (&revocation);
-  return TRUE;
-}
-
-void
-tl_store_revoke_device (TlStore *store, const char *device_id, const char *actor, const char *reason, gint64 now,
-                        TlStoreCallback callback, gpointer user_data)
-{
-  TlStoreOperation *operation
-      = tl_store_operation_new (run_revoke_device, TL_STORE_WRITE_DURABLE, (GDestroyNotify)revocation_free);
-
-  operation->device_id = g_strdup (device_id);
-  operation->actor = g_strdup (actor);
-  operation->reason = g_strdup (reason);
   operation->now = now;
   tl_store_submit (store, operation, callback, user_data);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include "daemon/store/tl-journal.h"
+
 /* What strangers reach: a live code, and the attempt that it costs (PROTOCOL 3.2, 3.4). */
 
 /* What a code has to be for a stranger. One text, so that no place forgets a clause; the parameter is now. */
@@ -90,6 +92,17 @@ count_pin_exchange (TlDatabase *db, const char *attempt_id, gint64 now, GError *
 }
 
 static gboolean
+journal_attempt (TlStoreOperation *operation, TlDatabase *db, GError **error)
+{
+  const TlCodeRecord *code = operation->result;
+
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_CODE_ATTEMPTED, operation->actor, code->code_id,
+                                  json_pack ("{s:i, s:s*}", "attempts_left", (int)code->attempts_left, "attempt_id",
+                                             operation->event_id),
+                                  error);
+}
+
+static gboolean
 run_take_attempt (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   gint64 method_plus_one;
@@ -118,7 +131,7 @@ run_take_attempt (TlStoreOperation *operation, TlDatabase *db, GError **error)
                         tl_int (operation->now), tl_text (operation->id), tl_int (operation->now)))
     return FALSE;
   g_assert (changes == 1); /* the same transaction saw it live */
-  if (!tl_store_load_code (operation, db, operation->id, error))
+  if (!tl_store_load_code (operation, db, operation->id, error) || !journal_attempt (operation, db, error))
     return FALSE;
   if (((TlCodeRecord *)operation->result)->state != TL_CODE_LIVE)
     db->erase_pending = TRUE;
@@ -126,7 +139,7 @@ run_take_attempt (TlStoreOperation *operation, TlDatabase *db, GError **error)
 }
 
 void
-tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, gint64 now,
+tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, const char *actor, gint64 now,
                        TlStoreCallback callback, gpointer user_data)
 {
   TlStoreOperation *operation
@@ -134,6 +147,7 @@ tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_
 
   operation->id = g_strdup (code_id);
   operation->event_id = g_strdup (attempt_id);
+  operation->actor = g_strdup (actor);
   operation->now = now;
   tl_store_submit (store, operation, callback, user_data);
 }
@@ -142,15 +156,26 @@ static gboolean
 run_give_back_failure (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   return tl_database_run (db, NULL, error, "DELETE FROM pin_failures WHERE attempt_id = ?",
-                          tl_text (operation->event_id));
+                          tl_text (operation->event_id))
+         && tl_store_journal_record (db, operation->now, TL_JOURNAL_PAIRING_REFUSED, operation->actor, operation->id,
+                                     json_pack ("{s:s*, s:s*, s:s*}", "reason", operation->reason, "device_id",
+                                                operation->device_id, "attempt_id", operation->event_id),
+                                     error);
 }
 
 void
-tl_store_give_back_failure (TlStore *store, const char *attempt_id, TlStoreCallback callback, gpointer user_data)
+tl_store_give_back_failure (TlStore *store, const char *attempt_id, const char *code_id, const char *device_id,
+                            const char *actor, const char *reason, gint64 now, TlStoreCallback callback,
+                            gpointer user_data)
 {
   TlStoreOperation *operation = tl_store_operation_new (run_give_back_failure, TL_STORE_WRITE_DURABLE, NULL);
 
   operation->event_id = g_strdup (attempt_id);
+  operation->id = g_strdup (code_id);
+  operation->device_id = g_strdup (device_id);
+  operation->actor = g_strdup (actor);
+  operation->reason = g_strdup (reason);
+  operation->now = now;
   tl_store_submit (store, operation, callback, user_data);
 }
 

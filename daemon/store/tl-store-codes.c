@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/tl-random.h"
+#include "daemon/store/tl-journal.h"
 
 static gboolean
 read_verifier (sqlite3_stmt *query, TlCodeRecord *code, int column, GError **error)
@@ -136,12 +137,49 @@ insert_code (TlDatabase *db, const TlCodeRecord *code, guint slot, gint64 now, G
       tl_blob (verifier->point, sizeof verifier->point));
 }
 
+/* Codes that run out hold their slots until somebody writes that down. */
+static gboolean
+check_live_codes (TlDatabase *db, const char *actor, gint64 now, GError **error)
+{
+  gint64 live, own;
+
+  if (!tl_store_expire_codes (db, now, error)
+      || !tl_database_integer (db, &live, error, "SELECT count (*) FROM codes WHERE state = " SQL_CODE_LIVE)
+      || !tl_database_integer (db, &own, error,
+                               "SELECT count (*) FROM codes WHERE state = " SQL_CODE_LIVE " AND minted_by = ?",
+                               tl_text (actor)))
+    return FALSE;
+  if (live >= TL_STORE_MAX_LIVE_CODES)
+    g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
+                 "there are %d live pairing codes already; cancel some or wait until they expire",
+                 TL_STORE_MAX_LIVE_CODES);
+  else if (own >= TL_STORE_MAX_LIVE_CODES_DEVICE && g_str_has_prefix (actor, "device:"))
+    g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
+                 "this operator has %d live pairing codes already; cancel some or wait until they expire",
+                 TL_STORE_MAX_LIVE_CODES_DEVICE);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+journal_minted (TlDatabase *db, const TlCodeRecord *code, guint slot, gint64 now, GError **error)
+{
+  return tl_store_journal_record (db, now, TL_JOURNAL_CODE_MINTED, code->minted_by, code->code_id,
+                                  json_pack ("{s:s, s:i, s:s, s:s*, s:b, s:i, s:I}", "method",
+                                             code->method == TL_PAIRING_LINK ? "link" : "pin", "slot", (int)slot,
+                                             "role", tl_role_to_string (code->role), "label", code->label,
+                                             "auto_approve", code->auto_approve, "attempts", (int)code->attempts,
+                                             "expires_at_unix_ms", (json_int_t)code->expires_at),
+                                  error);
+}
+
 static gboolean
 run_add_code (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlCodeRecord *code = operation->record;
+  TlOperatorTarget target = { .role = code->role, .automatic = code->auto_approve };
   guint slot = 0;
-  gint64 live;
 
   if (code->verifier == NULL || code->expires_at <= operation->now)
     {
@@ -149,20 +187,12 @@ run_add_code (TlStoreOperation *operation, TlDatabase *db, GError **error)
                            "a new pairing code needs a verifier and an end in the future");
       return FALSE;
     }
-  /* Those that ran out hold their slots until somebody writes that down. */
-  if (!tl_store_expire_codes (db, operation->now, error)
-      || !tl_database_integer (db, &live, error, "SELECT count (*) FROM codes WHERE state = " SQL_CODE_LIVE))
+  if (!tl_store_authorise (db, code->minted_by, TL_OPERATOR_MINT, &target, error)
+      || !check_live_codes (db, code->minted_by, operation->now, error))
     return FALSE;
-  if (live >= TL_STORE_MAX_LIVE_CODES)
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
-                   "there are %d live pairing codes already; cancel some or wait until they expire",
-                   TL_STORE_MAX_LIVE_CODES);
-      return FALSE;
-    }
   if (code->method == TL_PAIRING_PIN && !pick_slot (db, &slot, error))
     return FALSE;
-  return insert_code (db, code, slot, operation->now, error)
+  return insert_code (db, code, slot, operation->now, error) && journal_minted (db, code, slot, operation->now, error)
          && tl_store_load_code (operation, db, code->code_id, error);
 }
 
@@ -235,28 +265,44 @@ resolve_code (TlDatabase *db, const char *text, char **code_id, GError **error)
 }
 
 static gboolean
+may_cancel (TlDatabase *db, const char *actor, const char *code_id, gint64 now, GError **error)
+{
+  tl_query_auto query
+      = tl_database_query (db, error, "SELECT " CODE_COLUMNS " FROM codes WHERE code_id = ?", tl_text (code_id));
+  g_autoptr (TlCodeRecord) code = NULL;
+
+  return tl_store_take_code (db, query, now, &code, error) && tl_store_authorise_cancel (db, actor, code, error);
+}
+
+static gboolean
 run_cancel_code (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree char *code_id = NULL;
   guint changes;
 
   if (!resolve_code (db, operation->id, &code_id, error)
+      || !may_cancel (db, operation->actor, code_id, operation->now, error)
       || !tl_database_run (db, &changes, error,
                            "UPDATE codes SET state = " SQL_CODE_CANCELLED ", w0 = NULL, ended_at = ?"
                            " WHERE code_id = ? AND state = " SQL_CODE_LIVE " AND expires_at > ?",
                            tl_int (operation->now), tl_text (code_id), tl_int (operation->now)))
     return FALSE;
   db->erase_pending = db->erase_pending || changes > 0;
-  return tl_store_load_code (operation, db, code_id, error);
+  return (changes == 0
+          || tl_store_journal_append (db, operation->now, TL_JOURNAL_CODE_CANCELLED, operation->actor, code_id, NULL,
+                                      error))
+         && tl_store_load_code (operation, db, code_id, error);
 }
 
 void
-tl_store_cancel_code (TlStore *store, const char *code, gint64 now, TlStoreCallback callback, gpointer user_data)
+tl_store_cancel_code (TlStore *store, const char *code, const char *actor, gint64 now, TlStoreCallback callback,
+                      gpointer user_data)
 {
   TlStoreOperation *operation
       = tl_store_operation_new (run_cancel_code, TL_STORE_WRITE_DURABLE, (GDestroyNotify)tl_code_record_free);
 
   operation->id = g_strdup (code);
+  operation->actor = g_strdup (actor);
   operation->now = now;
   tl_store_submit (store, operation, callback, user_data);
 }

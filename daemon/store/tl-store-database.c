@@ -32,6 +32,7 @@ tl_database_free (TlDatabase *db)
     return;
 
   g_clear_pointer (&db->statements, g_hash_table_unref);
+  g_clear_pointer (&db->admission, tl_admission_log_free);
   sqlite3_close (db->handle);
   g_free (db->path);
   g_free (db);

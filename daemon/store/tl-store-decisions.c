@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include "daemon/store/tl-journal.h"
+
 /* Each state of a pairing request is entered once (PROTOCOL 3.2). */
 
 /* A request that ran out is written down as EXPIRED although the call fails. */
@@ -10,7 +12,8 @@ expire_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
   if (!tl_database_run (db, NULL, error,
                         "UPDATE pairings SET state = " SQL_PAIRING_EXPIRED " WHERE request_id = ?"
                         " AND state IN (" SQL_PAIRING_PENDING ", " SQL_PAIRING_APPROVED ")",
-                        tl_text (operation->id)))
+                        tl_text (operation->id))
+      || !tl_store_journal_append (db, operation->now, TL_JOURNAL_PAIRING_EXPIRED, NULL, operation->id, NULL, error))
     return FALSE;
   operation->keep_changes = TRUE;
   g_set_error (error, TL_ERROR, TL_ERROR_EXPIRED, "the pairing request %s ran out of time; pair again", operation->id);
@@ -39,6 +42,19 @@ check_state (TlStoreOperation *operation, TlDatabase *db, TlPairingState state, 
 }
 
 static gboolean
+journal_decision (TlStoreOperation *operation, TlDatabase *db, TlPairingState state, const char *reason, GError **error)
+{
+  gboolean approved = state == TL_PAIRING_STATE_APPROVED;
+  g_autoptr (TlPairingRecord) request = tl_store_load_pairing (db, operation->id, error);
+
+  return request != NULL
+         && tl_store_journal_record (
+             db, operation->now, approved ? TL_JOURNAL_PAIRING_APPROVED : TL_JOURNAL_PAIRING_REJECTED, operation->actor,
+             operation->id,
+             json_pack ("{s:s, s:s*}", "device_id", request->device_id, "reason", approved ? NULL : reason), error);
+}
+
+static gboolean
 decide (TlStoreOperation *operation, TlDatabase *db, TlPairingState state, const char *reason, GError **error)
 {
   return tl_database_run (db, NULL, error,
@@ -46,7 +62,17 @@ decide (TlStoreOperation *operation, TlDatabase *db, TlPairingState state, const
                           " expires_at = CASE ?1 WHEN " SQL_PAIRING_APPROVED " THEN ?5 ELSE expires_at END"
                           " WHERE request_id = ?6 AND state = " SQL_PAIRING_PENDING,
                           tl_int (state), tl_text (operation->actor), tl_text (reason), tl_int (operation->now),
-                          tl_int (operation->now + TL_STORE_APPROVED_MS), tl_text (operation->id));
+                          tl_int (operation->now + TL_STORE_APPROVED_MS), tl_text (operation->id))
+         && journal_decision (operation, db, state, reason, error);
+}
+
+/* A guess at the digits is a decision too: the third one rejects. */
+static gboolean
+may_decide (TlStoreOperation *operation, TlDatabase *db, GError **error)
+{
+  g_autoptr (TlPairingRecord) request = tl_store_load_pairing (db, operation->id, error);
+
+  return request != NULL && tl_store_authorise_decision (db, operation->actor, request, error);
 }
 
 static gboolean
@@ -54,11 +80,13 @@ run_wrong_comparison (TlStoreOperation *operation, TlDatabase *db, GError **erro
 {
   gint64 wrong;
 
-  if (!check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
+  if (!may_decide (operation, db, error) || !check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
       || !tl_database_run (db, NULL, error, "UPDATE pairings SET wrong_codes = wrong_codes + 1 WHERE request_id = ?",
                            tl_text (operation->id))
       || !tl_database_integer (db, &wrong, error, "SELECT wrong_codes FROM pairings WHERE request_id = ?",
-                               tl_text (operation->id)))
+                               tl_text (operation->id))
+      || !tl_store_journal_record (db, operation->now, TL_JOURNAL_PAIRING_COMPARED, operation->actor, operation->id,
+                                   json_pack ("{s:s, s:I}", "reason", "wrong_code", "wrong", (json_int_t)wrong), error))
     return FALSE;
   if (wrong >= TL_STORE_MAX_WRONG_COMPARISONS
       && !decide (operation, db, TL_PAIRING_STATE_REJECTED, "the comparison code was wrong three times", error))
@@ -84,7 +112,7 @@ run_decide_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   TlPairingState state = operation->flag ? TL_PAIRING_STATE_APPROVED : TL_PAIRING_STATE_REJECTED;
 
-  return check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
+  return may_decide (operation, db, error) && check_state (operation, db, TL_PAIRING_STATE_PENDING_APPROVAL, error)
          && decide (operation, db, state, operation->reason, error)
          && tl_store_load_pairing_result (operation, db, error);
 }
@@ -123,6 +151,24 @@ check_still_admitted (TlDatabase *db, const TlPairingRecord *request, GError **e
 }
 
 static gboolean
+journal_completed (TlDatabase *db, const TlPairingRecord *request, const TlCertificateRecord *certificate, guint ended,
+                   gint64 now, GError **error)
+{
+  return tl_store_journal_record (db, now, TL_JOURNAL_CERT_ISSUED, NULL, certificate->fingerprint,
+                                  json_pack ("{s:s, s:s, s:s, s:I, s:I, s:i, s:i}", "device_id", request->device_id,
+                                             "request_id", request->request_id, "serial", certificate->serial,
+                                             "not_before_unix_ms", (json_int_t)certificate->not_before,
+                                             "not_after_unix_ms", (json_int_t)certificate->not_after, "ca_generation",
+                                             (int)certificate->ca_generation, "ended", (int)ended),
+                                  error)
+         && tl_store_journal_record (db, now, TL_JOURNAL_PAIRING_COMPLETED, NULL, request->request_id,
+                                     json_pack ("{s:s, s:s, s:s*}", "device_id", request->device_id, "role",
+                                                tl_role_to_string (request->role), "replaces_device_id",
+                                                request->replaces_device_id),
+                                     error);
+}
+
+static gboolean
 run_complete_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlCertificateRecord *certificate = operation->record;
@@ -154,6 +200,7 @@ run_complete_pairing (TlStoreOperation *operation, TlDatabase *db, GError **erro
                            "UPDATE pairings SET state = " SQL_PAIRING_COMPLETED ", certificate_der = ?"
                            " WHERE request_id = ?",
                            tl_bytes (operation->bytes), tl_text (operation->id))
+      || !journal_completed (db, request, certificate, ended->len, operation->now, error)
       || !tl_store_load_pairing_result (operation, db, error))
     return FALSE;
   ((TlPairingRecord *)operation->result)->ended = g_steal_pointer (&ended);

@@ -3,11 +3,14 @@
 
 #include <string.h>
 
+#include "base/tl-json.h"
 #include "base/tl-ulid.h"
+#include "daemon/store/tl-journal.h"
 
 #define DEVICE_COLUMNS                                                                                                 \
   "device_id, name, state, role, client_kind, platform, identity_public, paired_at, approved_by, "                     \
-  "replaced_device_id, revoked_at, revoked_by, revoked_reason, last_seen_at"
+  "replaced_device_id, revoked_at, revoked_by, revoked_reason, last_seen_at, changed_at, changed_by, changed_reason"
+#define EVENT_RENEW      "certificate.renew"
 #define NAMED_CANDIDATES 3 /* in the message about an ambiguous name */
 
 TlCertificateRecord *
@@ -65,6 +68,9 @@ read_device (TlDatabase *db, sqlite3_stmt *query, GError **error)
   device->revoked_by = tl_column_text (query, 11);
   device->revoked_reason = tl_column_text (query, 12);
   device->last_seen_at = sqlite3_column_int64 (query, 13);
+  device->changed_at = sqlite3_column_int64 (query, 14);
+  device->changed_by = tl_column_text (query, 15);
+  device->changed_reason = tl_column_text (query, 16);
   device->certificates = load_certificates (db, device->device_id, error);
   return device->certificates != NULL ? g_steal_pointer (&device) : NULL;
 }
@@ -228,4 +234,133 @@ tl_store_device_seen (TlStore *store, const char *device_id, const char *last_ev
   operation->seq = (guint64)last_event_at;
   operation->now = now;
   tl_store_submit (store, operation, NULL, NULL);
+}
+
+/* ---- changes that admit nobody ---- */
+
+static gboolean
+authorise (TlStoreOperation *operation, TlDatabase *db, const TlDeviceRecord *device, GError **error)
+{
+  TlOperatorTarget target = { .role = device->role };
+
+  return tl_store_authorise (db, operation->actor, TL_OPERATOR_ADMINISTER, &target, error);
+}
+
+static gboolean
+journal_rename (TlStoreOperation *operation, TlDatabase *db, const char *before, GError **error)
+{
+  return tl_store_journal_record (db, operation->now, TL_JOURNAL_DEVICE_RENAMED, operation->actor, operation->device_id,
+                                  json_pack ("{s:s, s:s}", "from", before, "to", operation->data), error);
+}
+
+static gboolean
+run_rename_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
+{
+  g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
+
+  if (device == NULL || !authorise (operation, db, device, error))
+    return FALSE;
+  if (device->state == TL_DEVICE_REMOVED)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_NOT_FOUND, "the device %s was removed", device->device_id);
+      return FALSE;
+    }
+  if (!g_str_equal (device->name, operation->data)
+      && (!tl_database_run (db, NULL, error, "UPDATE devices SET name = ? WHERE device_id = ?",
+                            tl_text (operation->data), tl_text (operation->device_id))
+          || !journal_rename (operation, db, device->name, error)))
+    return FALSE;
+  operation->result = g_steal_pointer (&device->name);
+  return TRUE;
+}
+
+void
+tl_store_rename_device (TlStore *store, const char *device_id, const char *name, const char *actor, gint64 now,
+                        TlStoreCallback callback, gpointer user_data)
+{
+  TlStoreOperation *operation = tl_store_operation_new (run_rename_device, TL_STORE_WRITE_DURABLE, g_free);
+
+  operation->device_id = g_strdup (device_id);
+  operation->data = g_strdup (name);
+  operation->actor = g_strdup (actor);
+  operation->now = now;
+  tl_store_submit (store, operation, callback, user_data);
+}
+
+static void
+rotation_free (TlStoreRotation *rotation)
+{
+  tl_event_record_free (rotation->event);
+  g_free (rotation);
+}
+
+/* The one that the device has not acknowledged yet; NULL: none. */
+static gboolean
+find_renew_event (TlDatabase *db, const char *device_id, TlEventRecord **event, GError **error)
+{
+  tl_query_auto query = tl_database_query (db, error,
+                                           "SELECT seq, id, time, data FROM events WHERE device_id = ?"
+                                           " AND type = '" EVENT_RENEW "' ORDER BY seq DESC LIMIT 1",
+                                           tl_text (device_id));
+  gboolean row;
+
+  *event = NULL;
+  if (query == NULL || !tl_database_next (db, query, &row, error))
+    return FALSE;
+  if (!row)
+    return TRUE;
+  *event = g_new0 (TlEventRecord, 1);
+  (*event)->seq = (guint64)sqlite3_column_int64 (query, 0);
+  (*event)->id = tl_column_text (query, 1);
+  (*event)->time = sqlite3_column_int64 (query, 2);
+  (*event)->type = g_strdup (EVENT_RENEW);
+  (*event)->data = tl_column_text (query, 3);
+  return TRUE;
+}
+
+static gboolean
+run_rotate_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
+{
+  g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, operation->device_id, error);
+  tl_json_auto data = json_pack ("{s:s}", "requested_by", operation->actor);
+  g_autofree char *text = tl_json_to_string (data);
+  TlStoreRotation rotation = { 0 };
+
+  if (device == NULL || !authorise (operation, db, device, error))
+    return FALSE;
+  if (device->state != TL_DEVICE_ACTIVE && device->state != TL_DEVICE_SUSPENDED)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION, "device '%s' is %s: it has no certificate to renew",
+                   device->name, tl_device_state_to_string (device->state));
+      return FALSE;
+    }
+  if (!find_renew_event (db, operation->device_id, &rotation.event, error))
+    return FALSE;
+  rotation.already = rotation.event != NULL;
+  if (!rotation.already)
+    {
+      rotation.event = tl_store_append_event (db, operation->device_id, operation->event_id, EVENT_RENEW, text,
+                                              operation->now, error);
+      if (rotation.event == NULL)
+        return FALSE;
+      operation->result = g_memdup2 (&rotation, sizeof rotation);
+      return tl_store_journal_append (db, operation->now, TL_JOURNAL_DEVICE_ROTATED, operation->actor,
+                                      operation->device_id, NULL, error);
+    }
+  operation->result = g_memdup2 (&rotation, sizeof rotation);
+  return TRUE;
+}
+
+void
+tl_store_rotate_device (TlStore *store, const char *device_id, const char *event_id, const char *actor, gint64 now,
+                        TlStoreCallback callback, gpointer user_data)
+{
+  TlStoreOperation *operation
+      = tl_store_operation_new (run_rotate_device, TL_STORE_WRITE_DURABLE, (GDestroyNotify)rotation_free);
+
+  operation->device_id = g_strdup (device_id);
+  operation->event_id = g_strdup (event_id);
+  operation->actor = g_strdup (actor);
+  operation->now = now;
+  tl_store_submit (store, operation, callback, user_data);
 }

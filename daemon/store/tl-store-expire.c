@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include "daemon/store/tl-journal.h"
+
 /* Retention: what ran out moves on, what is old goes. Nothing in the store grows for ever. */
 
 static gboolean
@@ -34,6 +36,9 @@ expire_pairings (TlDatabase *db, gint64 now, GPtrArray *expired, GError **error)
       if (request == NULL)
         return FALSE;
       g_ptr_array_add (expired, request);
+      if (!tl_store_journal_record (db, now, TL_JOURNAL_PAIRING_EXPIRED, NULL, request->request_id,
+                                    json_pack ("{s:s}", "device_id", request->device_id), error))
+        return FALSE;
     }
   return TRUE;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
 /* Settings, certificate authorities, heartbeat, size. */
@@ -125,6 +126,22 @@ file_size (const char *path, const char *suffix)
 }
 
 static gboolean
+fill_journal (TlDatabase *db, TlStoreStatus *status, GError **error)
+{
+  gint64 first;
+
+  if (!tl_store_journal_load_head (db, error)
+      || !tl_database_integer (db, &first, error, "SELECT min (seq) FROM journal")
+      || !tl_database_integer (db, &status->journal_oldest, error, "SELECT time FROM journal ORDER BY seq LIMIT 1"))
+    return FALSE;
+  status->journal_head.seq = db->journal_seq;
+  memcpy (status->journal_head.hash, db->journal_hash, sizeof status->journal_head.hash);
+  if (first > 0 && db->journal_seq >= (guint64)first)
+    status->journal_rows = db->journal_seq - (guint64)first + 1;
+  return TRUE;
+}
+
+static gboolean
 count_kept (TlDatabase *db, TlStoreStatus *status, GError **error)
 {
   gint64 known;
@@ -143,9 +160,13 @@ static gboolean
 run_get_status (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   g_autofree TlStoreStatus *status = g_new0 (TlStoreStatus, 1);
-  gint64 devices, codes, pairings, requests;
+  gint64 devices, suspended, revoked, codes, pairings, requests;
 
   if (!tl_database_integer (db, &devices, error, "SELECT count (*) FROM devices WHERE state = " SQL_DEVICE_ACTIVE)
+      || !tl_database_integer (db, &suspended, error,
+                               "SELECT count (*) FROM devices WHERE state <> 0 AND state = " SQL_DEVICE_SUSPENDED)
+      || !tl_database_integer (db, &revoked, error,
+                               "SELECT count (*) FROM devices WHERE state <> 0 AND state = " SQL_DEVICE_REVOKED)
       || !tl_database_integer (db, &codes, error,
                                "SELECT count (*) FROM codes WHERE state = " SQL_CODE_LIVE " AND expires_at > ?",
                                tl_int (operation->now))
@@ -154,10 +175,13 @@ run_get_status (TlStoreOperation *operation, TlDatabase *db, GError **error)
                                " AND state = " SQL_PAIRING_PENDING " AND expires_at > ?",
                                tl_int (operation->now))
       || !tl_database_integer (db, &requests, error,
-                               "SELECT count (*) FROM requests WHERE state < " SQL_REQUEST_FIRST_FINAL))
+                               "SELECT count (*) FROM requests WHERE state < " SQL_REQUEST_FIRST_FINAL)
+      || !fill_journal (db, status, error))
     return FALSE;
 
   status->devices_active = (guint)devices;
+  status->devices_suspended = (guint)suspended;
+  status->devices_revoked = (guint)revoked;
   status->codes_live = (guint)codes;
   status->pairings_pending = (guint)pairings;
   status->requests_open = (guint)requests;

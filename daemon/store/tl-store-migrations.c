@@ -131,6 +131,18 @@ static const char version_2[] = "CREATE TABLE journal ("
                                 "  detail TEXT NOT NULL CHECK (length (CAST (detail AS BLOB)) <= 4096),"
                                 "  hash BLOB NOT NULL CHECK (length (hash) = 32)) STRICT;";
 
+/*
+ * Version 3: when, by whom and why a device's admission changed last (for revoked ones it is known already). The
+ * counter of the last change in admission.log is counters.admission; no row: there was no log yet.
+ */
+static const char version_3[] = "ALTER TABLE devices ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;"
+                                "ALTER TABLE devices ADD COLUMN changed_by TEXT;"
+                                "ALTER TABLE devices ADD COLUMN changed_reason TEXT;"
+                                "UPDATE devices SET changed_at = revoked_at, changed_by = revoked_by,"
+                                "  changed_reason = revoked_reason;"
+                                /* What an operator admitted and minted is looked for when it stops being one. */
+                                "CREATE INDEX devices_approved ON devices (approved_by);"
+                                "CREATE INDEX devices_state ON devices (state) WHERE state <> 0;";
 /* Version 7: nodes that an imported inventory names, and what a node said last. */
 static const char version_7[]
     = "CREATE TABLE known_nodes ("
@@ -142,10 +154,7 @@ static const char version_7[]
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
-  { 1, version_1 },
-  { 2, version_2 },
-  { 7, version_7 },
-  { 0, NULL },
+  { 1, version_1 }, { 2, version_2 }, { 3, version_3 }, { 7, version_7 }, { 0, NULL },
 };
 
 const TlStoreMigration *

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include "daemon/store/tl-journal.h"
+
 #define PAIRING_COLUMNS                                                                                                \
   "request_id, session_id, code_id, code_minted_by, method, state, device_id, device_name, platform, label, "          \
   "replaces_device_id, client_kind, role, auto_approve, identity_public, device_nonce, tls_public_der, "               \
@@ -168,6 +170,47 @@ insert_pairing (TlDatabase *db, const TlPairingRecord *request, GError **error)
       tl_int (request->expires_at), tl_int (request->decided_at));
 }
 
+/* Who may call themselves what they like: the source is what is known of a device that asks. */
+static char *
+request_actor (const TlPairingRecord *request)
+{
+  return g_strdup_printf ("source:%s", request->source != NULL ? request->source : "unknown");
+}
+
+static gboolean
+journal_requested (TlDatabase *db, const TlPairingRecord *request, gint64 now, GError **error)
+{
+  g_autofree char *actor = request_actor (request);
+  g_autofree char *identity = tl_fingerprint (request->identity_public, sizeof request->identity_public);
+
+  if (!tl_store_journal_record (db, now, TL_JOURNAL_PAIRING_REQUESTED, actor, request->request_id,
+                                json_pack ("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "device_id", request->device_id,
+                                           "name", request->device_name, "code_id", request->code_id, "method",
+                                           request->method == TL_PAIRING_LINK ? "link" : "pin", "role",
+                                           tl_role_to_string (request->role), "identity", identity,
+                                           "replaces_device_id", request->replaces_device_id),
+                                error))
+    return FALSE;
+  if (request->state != TL_PAIRING_STATE_APPROVED)
+    return TRUE;
+  /* Decided when the code was minted. */
+  return tl_store_journal_record (db, now, TL_JOURNAL_PAIRING_APPROVED, request->code_minted_by, request->request_id,
+                                  json_pack ("{s:s, s:b, s:s}", "device_id", request->device_id, "automatic", TRUE,
+                                             "code_id", request->code_id),
+                                  error);
+}
+
+static gboolean
+journal_refused (TlDatabase *db, const TlPairingRecord *request, const GError *refusal, gint64 now, GError **error)
+{
+  g_autofree char *actor = request_actor (request);
+
+  return tl_store_journal_record (db, now, TL_JOURNAL_PAIRING_REFUSED, actor, request->code_id,
+                                  json_pack ("{s:s, s:s, s:s}", "reason", tl_error_to_reason (refusal), "device_id",
+                                             request->device_id, "error", refusal->message),
+                                  error);
+}
+
 static gboolean
 run_add_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
@@ -192,11 +235,13 @@ run_add_pairing (TlStoreOperation *operation, TlDatabase *db, GError **error)
   if (!spend_code (db, request->code_id, operation->now, &refusal) || !check_against_code (db, request, &refusal)
       || !tl_store_check_device (db, request, &refusal))
     {
+      if (tl_database_is_disk_error (refusal) || journal_refused (db, request, refusal, operation->now, error))
+        g_propagate_error (error, g_steal_pointer (&refusal));
       operation->keep_changes = TRUE;
-      g_propagate_error (error, g_steal_pointer (&refusal));
       return FALSE;
     }
-  return insert_pairing (db, request, error) && tl_store_load_pairing_result (operation, db, error);
+  return insert_pairing (db, request, error) && journal_requested (db, request, operation->now, error)
+         && tl_store_load_pairing_result (operation, db, error);
 }
 
 void

@@ -8,7 +8,10 @@
 #include <stdatomic.h>
 
 #include "base/tl-error.h"
+#include "base/tl-json.h"
 #include "base/tl-queue.h"
+#include "daemon/store/tl-admission-log.h"
+#include "daemon/tl-operator-policy.h"
 
 G_BEGIN_DECLS
 
@@ -35,15 +38,19 @@ G_BEGIN_DECLS
 #define SQL_PAIRING_EXPIRED     "3"
 #define SQL_PAIRING_COMPLETED   "4"
 #define SQL_DEVICE_ACTIVE       "0"
+#define SQL_DEVICE_SUSPENDED    "1"
 #define SQL_DEVICE_REVOKED      "2"
 #define SQL_DEVICE_REMOVED      "3"
+#define SQL_ROLE_OPERATOR       "1"
 #define SQL_REQUEST_FIRST_FINAL "4"
 #define SQL_REQUEST_FAILED      "5"
+#define ACTOR_DEVICE            "device:" /* actors that are devices */
 G_STATIC_ASSERT (TL_CODE_LIVE == 0 && TL_CODE_USED == 1 && TL_CODE_EXHAUSTED == 2 && TL_CODE_EXPIRED == 3);
 G_STATIC_ASSERT (TL_CODE_CANCELLED == 4 && TL_PAIRING_PIN == 0 && TL_PAIRING_LINK == 1);
 G_STATIC_ASSERT (TL_PAIRING_STATE_PENDING_APPROVAL == 0 && TL_PAIRING_STATE_APPROVED == 1);
 G_STATIC_ASSERT (TL_PAIRING_STATE_REJECTED == 2 && TL_PAIRING_STATE_EXPIRED == 3 && TL_PAIRING_STATE_COMPLETED == 4);
-G_STATIC_ASSERT (TL_DEVICE_ACTIVE == 0 && TL_DEVICE_REVOKED == 2 && TL_DEVICE_REMOVED == 3);
+G_STATIC_ASSERT (TL_DEVICE_ACTIVE == 0 && TL_DEVICE_SUSPENDED == 1);
+G_STATIC_ASSERT (TL_DEVICE_REVOKED == 2 && TL_DEVICE_REMOVED == 3);
 G_STATIC_ASSERT (TL_REQUEST_SUCCEEDED == 4 && TL_REQUEST_FAILED == 5 && TL_REQUEST_EXPIRED == 9);
 G_STATIC_ASSERT (TL_ROLE_NODE == 0 && TL_ROLE_OPERATOR == 1);
 
@@ -58,6 +65,7 @@ typedef struct
   gboolean head_known;    /* journal_seq and journal_hash are those of the last row */
   guint64 journal_seq;
   guint8 journal_hash[32];
+  TlAdmissionLog *admission; /* NULL before tl_store_open_admission() */
 } TlDatabase;
 
 /* Opens for good what tl_database_open() in tl-store-schema.c looked at before. */
@@ -187,7 +195,7 @@ struct _TlStoreOperation
   GBytes *bytes;
   gpointer record;
   GDestroyNotify free_record; /* NULL: the record is borrowed from somebody who waits */
-  gint64 now;
+  gint64 now, age;
   guint64 seq;
   guint number, states, limit;
   int role;
@@ -197,9 +205,10 @@ struct _TlStoreOperation
   gpointer result;
   GDestroyNotify free_result;
   GError *error;
-  gboolean keep_changes; /* what run() wrote before it failed is part of the answer ("the code is still USED") */
-  gboolean changed;      /* something was written */
-  gboolean heartbeat;    /* what it writes means nothing to anybody */
+  gboolean keep_changes;    /* what run() wrote before it failed is part of the answer ("the code is still USED") */
+  gboolean discard_changes; /* it went well and nothing of it stays: a dry run */
+  gboolean changed;         /* something was written */
+  gboolean heartbeat;       /* what it writes means nothing to anybody */
 
   TlStoreCallback callback; /* NULL: nobody, or somebody waits (waited) */
   gpointer user_data;
@@ -221,6 +230,7 @@ gboolean tl_store_run_sync (TlStore *store, TlStoreOperation *operation, gpointe
 struct _TlStore
 {
   GMainContext *context;
+  char *path;    /* of the directory */
   int directory; /* open directory that carries the lock */
   pthread_t thread;
   TlQueue *operations; /* main -> store's thread: TlStoreOperation */
@@ -253,8 +263,24 @@ void *tl_store_thread (void *store);
  * detail: a JSON object without secrets, or NULL. Longer than the table allows: INVALID_ARGUMENT. */
 gboolean tl_store_journal_append (TlDatabase *db, gint64 now, const char *kind, const char *actor, const char *subject,
                                   const char *detail, GError **error);
+/* The same with a detail of json_pack(), which it takes; NULL (a text that is not UTF-8): without one. */
+gboolean tl_store_journal_record (TlDatabase *db, gint64 now, const char *kind, const char *actor, const char *subject,
+                                  json_t *detail, GError **error);
+/* db->journal_seq and db->journal_hash are the last row's. */
+gboolean tl_store_journal_load_head (TlDatabase *db, GError **error);
 /* The transaction, or a part of it, was rolled back: the head has to be read again. */
 void tl_store_journal_forget_head (TlDatabase *db);
+
+/* OPERATOR: what a call's actor may do, read in the transaction that does it (PROTOCOL 4, P; tl-operator-policy.h).
+ * NOT_OPERATOR, LOCAL_ONLY; actors on the local socket may do everything. */
+gboolean tl_store_authorise (TlDatabase *db, const char *actor, TlOperatorAction action, const TlOperatorTarget *target,
+                             GError **error);
+gboolean tl_store_authorise_cancel (TlDatabase *db, const char *actor, const TlCodeRecord *code, GError **error);
+gboolean tl_store_authorise_decision (TlDatabase *db, const char *actor, const TlPairingRecord *request,
+                                      GError **error);
+/* A device that gives itself up needs no rights. */
+gboolean tl_store_authorise_revocation (TlDatabase *db, const char *actor, const TlDeviceRecord *device,
+                                        GError **error);
 
 /* CODES: moves what ran out to EXPIRED and erases its secret. */
 gboolean tl_store_expire_codes (TlDatabase *db, gint64 now, GError **error);
@@ -287,6 +313,12 @@ GPtrArray *tl_store_revoke_certificates (TlDatabase *db, const char *device_id, 
                                          GError **error);
 gboolean tl_store_put_certificate (TlDatabase *db, const TlCertificateRecord *certificate, const char *request_id,
                                    GError **error);
+/* CHANGES: makes an entry of the log true in the store (ban, certificates, queue, what an operator leaves behind).
+ * device: as it is, NULL when the store does not know it. change (may be NULL) is told what was done. */
+gboolean tl_store_apply_change (TlDatabase *db, const TlAdmissionEntry *entry, const TlDeviceRecord *device,
+                                TlDeviceChange *change, GError **error);
+/* Takes the next counter, writes it down and stages the entry (whose counter is set). */
+gboolean tl_store_stage_change (TlDatabase *db, TlAdmissionEntry *entry, GError **error);
 /* NODES: appends to a device's log. */
 TlEventRecord *tl_store_append_event (TlDatabase *db, const char *device_id, const char *event_id, const char *type,
                                       const char *data, gint64 now, GError **error);

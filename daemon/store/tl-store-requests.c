@@ -117,15 +117,16 @@ run_add_request (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlCapabilityRecord *request = operation->record;
 
-  if (!tl_database_run (db, NULL, error,
-                        "INSERT INTO requests (" REQUEST_COLUMNS
-                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        tl_text (request->request_id), tl_text (request->device_id), tl_text (request->capability),
-                        tl_text (request->input), tl_int (request->state), tl_text (request->requested_by),
-                        tl_int (request->max_payload_bytes), tl_int (request->timeout_ms), tl_int (request->created_at),
-                        tl_int (request->updated_at), tl_int (request->dispatched_at), tl_int (request->completed_at),
-                        tl_int (request->expires_at), tl_text (request->output), tl_text (request->error),
-                        tl_text (request->error_reason), tl_bytes (request->receipt))
+  if (!tl_store_authorise (db, request->requested_by, TL_OPERATOR_EXECUTE, NULL, error)
+      || !tl_database_run (db, NULL, error,
+                           "INSERT INTO requests (" REQUEST_COLUMNS
+                           ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                           tl_text (request->request_id), tl_text (request->device_id), tl_text (request->capability),
+                           tl_text (request->input), tl_int (request->state), tl_text (request->requested_by),
+                           tl_int (request->max_payload_bytes), tl_int (request->timeout_ms),
+                           tl_int (request->created_at), tl_int (request->updated_at), tl_int (request->dispatched_at),
+                           tl_int (request->completed_at), tl_int (request->expires_at), tl_text (request->output),
+                           tl_text (request->error), tl_text (request->error_reason), tl_bytes (request->receipt))
       || !journal_created (db, request, operation->now, error))
     return FALSE;
   operation->result = tl_store_append_event (db, request->device_id, operation->event_id, DISPATCH_EVENT,

@@ -29,13 +29,18 @@ run_in_savepoint (TlStoreOperation *operation, TlDatabase *db, GError **error)
     run_operation (operation, db);
   else
     {
+      guint staged = db->admission != NULL ? tl_admission_log_mark (db->admission) : 0;
+
       if (!tl_database_run (db, NULL, error, "SAVEPOINT operation"))
         return FALSE;
       run_operation (operation, db);
-      if (operation->error != NULL && !operation->keep_changes && !tl_database_is_disk_error (operation->error))
+      if (operation->error != NULL ? !operation->keep_changes && !tl_database_is_disk_error (operation->error)
+                                   : operation->discard_changes)
         {
           operation->changed = FALSE;
           tl_store_journal_forget_head (db);
+          if (db->admission != NULL)
+            tl_admission_log_reset (db->admission, staged);
           if (!tl_database_run (db, NULL, error, "ROLLBACK TO operation"))
             return FALSE;
         }
@@ -72,16 +77,37 @@ run_transaction (TlStore *store, GPtrArray *batch, GError **error)
       if (!run_in_savepoint (batch->pdata[i], db, error))
         return FALSE;
     }
-  return tl_database_run (db, NULL, error, "COMMIT");
+  /* The log first: what it is ahead of the store is made up for at the next start (PROTOCOL 4.4). */
+  if (db->admission != NULL && !tl_admission_log_flush (db->admission, error))
+    return FALSE;
+  if (!tl_database_run (db, NULL, error, "COMMIT"))
+    {
+      /* A failed sync leaves it open whether the commit is there after a crash; a failed write does not. */
+      if (db->admission != NULL && !tl_error_is (*error, TL_ERROR_READ_ONLY)
+          && sqlite3_extended_errcode (db->handle) != SQLITE_IOERR_WRITE)
+        tl_admission_log_abandon (db->admission);
+      return FALSE;
+    }
+  if (db->admission != NULL)
+    tl_admission_log_commit (db->admission);
+  return TRUE;
+}
+
+static void
+end_transaction (TlDatabase *db)
+{
+  /* After a full disk SQLite may have rolled back itself. */
+  if (!sqlite3_get_autocommit (db->handle))
+    sqlite3_exec (db->handle, "ROLLBACK", NULL, NULL, NULL);
+  if (db->admission != NULL)
+    tl_admission_log_roll_back (db->admission);
 }
 
 static void
 roll_back (TlDatabase *db)
 {
   tl_store_journal_forget_head (db);
-  /* After a full disk SQLite may have rolled back itself. */
-  if (!sqlite3_get_autocommit (db->handle))
-    sqlite3_exec (db->handle, "ROLLBACK", NULL, NULL, NULL);
+  end_transaction (db);
 }
 
 /* Reads see one snapshot. */
@@ -103,7 +129,7 @@ run_reads (TlDatabase *db, GPtrArray *batch)
       else
         operation->error = g_error_copy (error);
     }
-  roll_back (db);
+  end_transaction (db);
 }
 
 static void

@@ -32,6 +32,7 @@ tl_store_operation_clear (TlStoreOperation *operation)
   operation->result = NULL;
   g_clear_error (&operation->error);
   operation->keep_changes = FALSE;
+  operation->discard_changes = FALSE;
   operation->changed = FALSE;
 }
 
@@ -181,6 +182,7 @@ tl_store_open (const char *directory, GMainContext *context, GError **error)
     }
 
   store = g_new0 (TlStore, 1);
+  store->path = g_strdup (directory);
   store->directory = fd;
   store->db = db;
   store->full_sync = TRUE; /* tl_database_open() left it so */
@@ -224,6 +226,7 @@ tl_store_close (TlStore *store)
   pthread_mutex_destroy (&store->mutex);
   g_main_context_unref (store->context);
   close (store->directory);
+  g_free (store->path);
   g_free (store);
 }
 

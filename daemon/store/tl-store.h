@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "daemon/store/tl-admission-log.h"
 #include "daemon/store/tl-records.h"
+#include "journal/tl-journal-row.h"
 
 G_BEGIN_DECLS
 
@@ -35,6 +37,7 @@ typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer 
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
+#define TL_STORE_MAX_LIVE_CODES_DEVICE  25 /* of one operator over the network: others must be able to mint, too */
 #define TL_STORE_PIN_FAILURES_MAX       10
 #define TL_STORE_PIN_FAILURES_WINDOW_MS (G_GINT64_CONSTANT (3600) * 1000)
 #define TL_STORE_PIN_SLOW_INTERVAL_MS   (60 * 1000)
@@ -64,8 +67,9 @@ gboolean tl_store_add_ca (TlStore *store, guint generation, GBytes *der, gint64 
                           GError **error); /* [durable] */
 
 /* ---- codes ---- */
-/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above TL_STORE_MAX_LIVE_CODES. result: TlCodeRecord
- */
+/* Operations that name an actor ask tl-operator-policy.h in their transaction: NOT_OPERATOR, LOCAL_ONLY. */
+/* [durable] Assigns a free random slot to a PIN. RESOURCE_EXHAUSTED above the limits of live codes. result:
+ * TlCodeRecord */
 void tl_store_add_code (TlStore *store, const TlCodeRecord *code, gint64 now, TlStoreCallback callback,
                         gpointer user_data);
 /* A live code by slot (code_id NULL) or id, with its verifier. CODE_INVALID for everything else, whatever the reason.
@@ -76,13 +80,14 @@ void tl_store_find_live_code (TlStore *store, guint slot, const char *code_id, g
  * EXHAUSTED), and for a PIN a failure row. CODE_INVALID otherwise. PIN exchanges slow down (RESOURCE_EXHAUSTED, nothing
  * taken) when TL_STORE_PIN_FAILURES_MAX failures lie within the window and the last PIN exchange is younger than the
  * interval. attempt_id: a ULID that names the failure row (links: may be NULL). result: TlCodeRecord */
-void tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, gint64 now,
+void tl_store_take_attempt (TlStore *store, const char *code_id, const char *attempt_id, const char *actor, gint64 now,
                             TlStoreCallback callback, gpointer user_data);
 /* result: guint32* = failures of PIN exchanges in the last hour */
 void tl_store_count_pin_failures (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 /* [durable] id or unique prefix (NOT_FOUND, AMBIGUOUS) or slot number as text. Already not live: success, unchanged.
  * result: TlCodeRecord */
-void tl_store_cancel_code (TlStore *store, const char *code, gint64 now, TlStoreCallback callback, gpointer user_data);
+void tl_store_cancel_code (TlStore *store, const char *code, const char *actor, gint64 now, TlStoreCallback callback,
+                           gpointer user_data);
 /* Newest first; page_token = "" or from before. result: GPtrArray of TlCodeRecord (at most limit + 1 rows: one more
  * than limit means there is a next page, whose token is the id of the last row inside the limit) */
 void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, guint limit, gint64 now,
@@ -99,8 +104,11 @@ void tl_store_list_codes (TlStore *store, gboolean all, const char *page_token, 
  * request told twice answers the stored one. attempt_id may be NULL for links. result: TlPairingRecord */
 void tl_store_add_pairing (TlStore *store, const TlPairingRecord *request, const char *attempt_id, gint64 now,
                            TlStoreCallback callback, gpointer user_data);
-/* [durable] confirm_p was right, but something else was not: only gives the failure back. result: none */
-void tl_store_give_back_failure (TlStore *store, const char *attempt_id, TlStoreCallback callback, gpointer user_data);
+/* [durable] confirm_p was right, but something else was not (reason): gives the failure back and journals the refusal.
+ * result: none */
+void tl_store_give_back_failure (TlStore *store, const char *attempt_id, const char *code_id, const char *device_id,
+                                 const char *actor, const char *reason, gint64 now, TlStoreCallback callback,
+                                 gpointer user_data);
 /* By request id (exact), session id (exact), or unique prefix of a request id. NOT_FOUND, AMBIGUOUS. result:
  * TlPairingRecord */
 void tl_store_get_pairing (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
@@ -153,16 +161,69 @@ void tl_admissions_free (TlAdmissions *admissions);
  * nothing changes. result: GPtrArray of char* fingerprints that were revoked by it */
 void tl_store_certificate_used (TlStore *store, const char *fingerprint, gint64 now, TlStoreCallback callback,
                                 gpointer user_data);
-/* [durable] REVOKED, all its certificates revoked, its open capability requests FAILED. Already revoked:
- * result->already. device_id exact. result: TlRevocation */
+/* ---- changes of admission (PROTOCOL 4.4); every one is in admission.log before it is answered ---- */
+/* What a change did, or would do. */
 typedef struct
 {
-  TlDeviceRecord *device;
-  gboolean already;
-  guint certificates;
+  TlDeviceRecord *device; /* after it; as it is in a dry run */
+  gboolean already;       /* it was so; nothing changed */
+  gboolean dry_run;
+  guint certificates;  /* ended, suspended with it, or good again (resume) */
   GPtrArray *requests; /* TlCapabilityRecord that failed by it */
-} TlRevocation;
-void tl_store_revoke_device (TlStore *store, const char *device_id, const char *actor, const char *reason, gint64 now,
+  guint requests_kept; /* suspend: open ones */
+  /* Of an operator that is one no longer. */
+  GPtrArray *codes;    /* TlCodeRecord, cancelled */
+  GPtrArray *pairings; /* TlPairingRecord: undecided ones rejected, approved ones expired */
+  GPtrArray *admitted; /* TlDeviceRecord that it approved and that are not removed; unchanged */
+} TlDeviceChange;
+/* [durable] kind: REVOKE, SUSPEND, RESUME, REMOVE, CLEAR, ROLE (role is used). device_id exact. Already so: success,
+ * result->already. NOT_FOUND for a removed one (but REMOVE, CLEAR: already). FAILED_PRECONDITION: suspend or resume of
+ * a revoked device, removal of one (it is cleared instead), clearing a suspended one. dry_run: nothing stays. result:
+ * TlDeviceChange */
+void tl_store_change_device (TlStore *store, TlAdmissionKind kind, const char *device_id, TlRole role,
+                             const char *actor, const char *reason, gboolean dry_run, gint64 now,
+                             TlStoreCallback callback, gpointer user_data);
+/* How the store and the log were found. */
+typedef struct
+{
+  guint64 counter;
+  guint64 log_bytes;
+  guint applied; /* lines of the log that the store did not know */
+  gboolean created;
+  gboolean restored; /* nobody is admitted until tl_store_confirm_devices() */
+  char *restored_reason;
+  gint64 restored_at;
+} TlStoreAdmission;
+/* Start-up, sync, once, before any change of admission: opens admission.log beside the database, makes it when there
+ * never was one, applies what the store does not know yet. A log that is missing although the store had one, is behind
+ * the store, is damaged or another gateway's makes this a restored gateway (P): codes and open pairing requests are
+ * voided, in the same transaction. key: 32 bytes. Fails only when it cannot be read or written. */
+TlStoreAdmission *tl_store_open_admission (TlStore *store, const char *gateway_id, TlSecret *key, gint64 now,
+                                           GError **error);
+void tl_store_admission_free (TlStoreAdmission *admission);
+/* result: TlStoreAdmission */
+void tl_store_get_admission (TlStore *store, TlStoreCallback callback, gpointer user_data);
+/* [durable] The operator confirmed the list of devices. restored_at names the restoration whose list was looked at:
+ * FAILED_PRECONDITION when it is another; 0: whichever. result: TlStoreConfirmation */
+typedef struct
+{
+  guint devices;    /* active */
+  gboolean already; /* there was nothing to confirm */
+} TlStoreConfirmation;
+void tl_store_confirm_devices (TlStore *store, gint64 restored_at, const char *actor, const char *reason, gint64 now,
+                               TlStoreCallback callback, gpointer user_data);
+
+/* ---- devices, what admits nobody ---- */
+/* [durable] result: char* = the name before, equal to the new one when nothing changed */
+void tl_store_rename_device (TlStore *store, const char *device_id, const char *name, const char *actor, gint64 now,
+                             TlStoreCallback callback, gpointer user_data);
+/* Asks an active or suspended device to renew now: `certificate.renew` in its log. result: TlStoreRotation */
+typedef struct
+{
+  TlEventRecord *event;
+  gboolean already; /* one is there that it has not acknowledged */
+} TlStoreRotation;
+void tl_store_rotate_device (TlStore *store, const char *device_id, const char *event_id, const char *actor, gint64 now,
                              TlStoreCallback callback, gpointer user_data);
 /* Presence, when it changed meaning. last_event (may be NULL): the type of what the node said last, and when. result:
  * none */
@@ -239,6 +300,23 @@ GPtrArray *tl_store_list_open_requests (TlStore *store, GError **error);
 void tl_store_journal (TlStore *store, const char *kind, const char *actor, const char *subject, const char *detail,
                        gint64 now, TlStoreCallback callback, gpointer user_data);
 
+/* [durable] The newest row, for keeping elsewhere. result: TlJournalHead */
+void tl_store_journal_head (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* [durable] A row of the gateway's own and a setting, together. Sync, start-up. */
+gboolean tl_store_journal_setting (TlStore *store, const char *kind, const char *subject, const char *detail,
+                                   const char *key, const char *value, gint64 now, GError **error);
+/* Retention: when the oldest rows are older than `age_ms` (by more than TL_STORE_JOURNAL_SLACK_MS), or there are more
+ * than `max_rows` (by more than one in TL_STORE_JOURNAL_SLACK_ROWS), those go, at most TL_STORE_JOURNAL_PRUNE_MAX at
+ * once; a checkpoint row says which one was the last and what its hash was. The newest TL_STORE_JOURNAL_KEEP rows stay
+ * whatever the clock says. result: TlJournalCheckpoint (rows 0: nothing was due; rows PRUNE_MAX: there are more;
+ * damaged: a row that had been changed) */
+#define TL_STORE_JOURNAL_SLACK_MS   (G_GINT64_CONSTANT (86400) * 1000)
+#define TL_STORE_JOURNAL_SLACK_ROWS 64
+#define TL_STORE_JOURNAL_PRUNE_MAX  5000
+#define TL_STORE_JOURNAL_KEEP       1000
+void tl_store_journal_prune (TlStore *store, gint64 age_ms, guint64 max_rows, gint64 now, TlStoreCallback callback,
+                             gpointer user_data);
+
 /* ---- size ---- */
 typedef struct
 {
@@ -246,11 +324,15 @@ typedef struct
   guint64 wal_bytes;
   gint64 requests_kept, events_kept, certificates_kept; /* history, logs */
   guint known_nodes;                                    /* imported, not paired */
-  guint devices_active, codes_live, pairings_pending, requests_open;
+  guint devices_active, devices_suspended, devices_revoked, codes_live, pairings_pending, requests_open;
+  guint64 journal_rows;
+  gint64 journal_oldest; /* wall-clock ms; 0: no row */
+  TlJournalHead journal_head;
 } TlStoreStatus;
 /* result: TlStoreStatus */
 void tl_store_get_status (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlAdmissions, tl_admissions_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlStoreAdmission, tl_store_admission_free)
 
 G_END_DECLS

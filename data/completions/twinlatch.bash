@@ -4,7 +4,7 @@
 _twinlatch_options ()
 {
   case $1 in
-    "node pair") echo "--gateway --from --name --replace --yes --system" ;;
+    "node pair") echo "--gateway --from --name --kind --replace --yes --system" ;;
     "node run") echo "--gateway --config --root --from --yes --system --print-ready" ;;
     "node status") echo "--system" ;;
     "node forget") echo "--yes --system" ;;
@@ -20,15 +20,26 @@ _twinlatch_options ()
     "pairing watch") echo "" ;;
     "pairing approve") echo "--code" ;;
     "pairing reject") echo "--reason" ;;
-    "devices list") echo "--all" ;;
+    "devices list") echo "--all --state --role --connected --approved-by" ;;
     "devices show") echo "" ;;
-    "devices revoke") echo "--reason --yes" ;;
+    "devices rename") echo "" ;;
+    "devices suspend") echo "--reason --dry-run" ;;
+    "devices resume") echo "--reason" ;;
+    "devices revoke") echo "--reason --dry-run --yes" ;;
+    "devices clear") echo "--reason" ;;
+    "devices remove") echo "--reason --dry-run --yes" ;;
+    "devices role") echo "--reason --dry-run --yes" ;;
+    "devices rotate") echo "" ;;
+    "devices confirm") echo "--reason --yes" ;;
     "nodes list") echo "" ;;
     "nodes show") echo "" ;;
     "nodes watch") echo "" ;;
     "exec") echo "--timeout --no-wait --max-output --raw" ;;
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
+    "journal show") echo "--follow --kind --device --actor --subject --since --until --limit" ;;
+    "journal verify") echo "--head --offline --database" ;;
+    "journal head") echo "" ;;
     "status") echo "" ;;
     "doctor") echo "--gateway --daemon --system --config" ;;
     "version") echo "" ;;
@@ -64,14 +75,14 @@ _twinlatch ()
   local cur prev words cword
   _init_completion || return
 
-  local global="--json --socket --timeout --state-dir --no-color --help --version"
+  local global="--json --gateway --socket --timeout --state-dir --no-color --help --version"
   local verb="" word group="" complete="" arguments=0
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
     [[ -n $complete ]] && ((arguments++))
     [[ -n $complete ]] && continue
     case $word in
-      node | pairing | devices | nodes | ca) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+      node | pairing | devices | nodes | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
     if [[ -z $verb ]]; then
       verb=$word
@@ -82,16 +93,20 @@ _twinlatch ()
   done
 
   case $prev in
-    --from | --config | --out | --socket)
+    --from | --config | --out | --socket | --database)
       _filedir
       return
       ;;
-    --state-dir)
+    --state-dir | --offline)
       _filedir -d
       return
       ;;
     --root)
       compopt -o nospace
+      return
+      ;;
+    --kind)
+      COMPREPLY=($(compgen -W "node cli" -- "$cur"))
       return
       ;;
     --role)
@@ -102,7 +117,12 @@ _twinlatch ()
       [[ $verb == "node pair" ]] || COMPREPLY=($(compgen -W "$(_twinlatch_things gateway)" -- "$cur"))
       return
       ;;
-    --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output)
+    --state)
+      COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
+      return
+      ;;
+    --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output | --kind | --device | --actor | \
+      --subject | --since | --until | --limit | --head | --approved-by)
       return
       ;;
   esac
@@ -112,12 +132,13 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca status doctor version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca journal status doctor version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget install uninstall start stop restart" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
-    devices) COMPREPLY=($(compgen -W "list show revoke" -- "$cur")) ;;
+    devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
+    journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;
     *) ((arguments == 0)) && COMPREPLY=($(compgen -W "$(_twinlatch_things "$verb")" -- "$cur")) ;;
   esac
 } &&

@@ -25,6 +25,8 @@ typedef enum
   TL_ERROR_AMBIGUOUS,           /* a prefix that fits more than one thing */
   TL_ERROR_ALREADY_EXISTS,      /* there is one already */
   TL_ERROR_PERMISSION_DENIED,   /* the caller is known and may not */
+  TL_ERROR_NOT_OPERATOR,        /* the caller's role is node, and this is for operators */
+  TL_ERROR_LOCAL_ONLY,          /* PROTOCOL 4: an operator may, but not over the network */
   TL_ERROR_UNAUTHENTICATED,     /* the caller shows no (or no admitted) certificate */
   TL_ERROR_FAILED_PRECONDITION, /* the thing is not in a state that allows it */
   TL_ERROR_OUT_OF_RANGE,        /* a cursor beyond what was sent */

@@ -11,6 +11,7 @@ struct _TlAdmittedSet
   gatomicrefcount references;
   pthread_mutex_t lock;
   GHashTable *admissions; /* fingerprint -> TlAdmission, under lock */
+  gboolean closed;        /* under lock */
 };
 
 static gboolean
@@ -85,6 +86,49 @@ tl_admitted_set_remove_device (TlAdmittedSet *set, const char *device_id)
   return removed;
 }
 
+guint
+tl_admitted_set_count_device (TlAdmittedSet *set, const char *device_id)
+{
+  GHashTableIter iterator;
+  gpointer admission;
+  guint n = 0;
+
+  pthread_mutex_lock (&set->lock);
+  g_hash_table_iter_init (&iterator, set->admissions);
+  while (g_hash_table_iter_next (&iterator, NULL, &admission))
+    n += is_of_device (NULL, admission, (gpointer)device_id) ? 1 : 0;
+  pthread_mutex_unlock (&set->lock);
+  return n;
+}
+
+guint
+tl_admitted_set_set_role (TlAdmittedSet *set, const char *device_id, TlRole role)
+{
+  GHashTableIter iterator;
+  gpointer admission;
+  guint n = 0;
+
+  pthread_mutex_lock (&set->lock);
+  g_hash_table_iter_init (&iterator, set->admissions);
+  while (g_hash_table_iter_next (&iterator, NULL, &admission))
+    {
+      if (!is_of_device (NULL, admission, (gpointer)device_id))
+        continue;
+      ((TlAdmission *)admission)->role = role;
+      n++;
+    }
+  pthread_mutex_unlock (&set->lock);
+  return n;
+}
+
+void
+tl_admitted_set_set_closed (TlAdmittedSet *set, gboolean closed)
+{
+  pthread_mutex_lock (&set->lock);
+  set->closed = closed;
+  pthread_mutex_unlock (&set->lock);
+}
+
 gboolean
 tl_admitted_set_lookup (TlAdmittedSet *set, const char *fingerprint, gint64 now_ms, TlAdmission *admission)
 {
@@ -92,7 +136,7 @@ tl_admitted_set_lookup (TlAdmittedSet *set, const char *fingerprint, gint64 now_
     return FALSE;
   pthread_mutex_lock (&set->lock);
   const TlAdmission *found = g_hash_table_lookup (set->admissions, fingerprint);
-  gboolean admitted = found != NULL && now_ms < found->not_after_ms;
+  gboolean admitted = !set->closed && found != NULL && now_ms < found->not_after_ms;
   if (admitted && admission != NULL)
     *admission = *found;
   pthread_mutex_unlock (&set->lock);

@@ -35,7 +35,13 @@ void tl_admitted_set_add (TlAdmittedSet *set, const char *fingerprint, const TlA
 gboolean tl_admitted_set_remove (TlAdmittedSet *set, const char *fingerprint);
 /* All certificates of a device; returns how many went. */
 guint tl_admitted_set_remove_device (TlAdmittedSet *set, const char *device_id);
-/* TRUE when recorded and now_ms < notAfter; *admission (may be NULL) written on success only. */
+/* Certificates of a device in it. */
+guint tl_admitted_set_count_device (TlAdmittedSet *set, const char *device_id);
+/* The role is read on every call: calls after this one have the new role. Returns how many certificates have it. */
+guint tl_admitted_set_set_role (TlAdmittedSet *set, const char *device_id, TlRole role);
+/* A closed set admits nobody, whatever it holds (PROTOCOL 4.4, a restored gateway); it is kept up to date meanwhile. */
+void tl_admitted_set_set_closed (TlAdmittedSet *set, gboolean closed);
+/* TRUE when the set is not closed, recorded and now_ms < notAfter; *admission (may be NULL) written on success only. */
 gboolean tl_admitted_set_lookup (TlAdmittedSet *set, const char *fingerprint, gint64 now_ms, TlAdmission *admission);
 guint tl_admitted_set_size (TlAdmittedSet *set);
 

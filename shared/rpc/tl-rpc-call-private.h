@@ -41,7 +41,7 @@ TlRpcLoop *tl_rpc_server_loop (TlRpcServer *server);
 /* FALSE once the owner has let go: handlers are not called any more. */
 gboolean tl_rpc_server_is_open (TlRpcServer *server);
 /* The gate, before every message: looks the certificate up again. *error says why not. */
-gboolean tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth, GError **error);
+gboolean tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, const TlRpcMethod *method, GError **error);
 void tl_rpc_server_request_arrived (TlRpcServer *server, TlRpcCall *call);
 void tl_rpc_server_call_ended (TlRpcServer *server, TlRpcCall *call);
 /* Main context: nothing more is told about the call. */

@@ -444,7 +444,7 @@ take_message (TlRpcCall *call, grpc_byte_buffer *buffer)
   Delivery *delivery;
   gsize limit = call->method->max_request != 0 ? call->method->max_request : DEFAULT_MAX_REQUEST;
 
-  if (tl_rpc_server_check (call->server, &call->peer, call->method->auth, &error))
+  if (tl_rpc_server_check (call->server, &call->peer, call->method, &error))
     message = tl_rpc_message_unpack (buffer, call->method->request, limit, &error);
   if (message == NULL)
     {

@@ -37,16 +37,27 @@ may_call (const TlRpcPeer *peer, TlRole role, TlRpcAuth auth, GError **error)
     }
   if (!allowed && peer->kind == TL_RPC_PEER_STRANGER)
     g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAUTHENTICATED, "this method needs a certificate; pair first");
+  else if (!allowed && local)
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this method is for paired devices");
+  else if (!allowed && role == TL_ROLE_OPERATOR)
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_LOCAL_ONLY,
+                         "this is done only at the gateway itself, not over the network");
   else if (!allowed)
-    g_set_error (error, TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this method is for %s",
-                 auth == TL_RPC_AUTH_DEVICE  ? "paired devices"
-                 : auth == TL_RPC_AUTH_LOCAL ? "local operators at the gateway"
-                                             : "operators");
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_NOT_OPERATOR, "this method is for operators");
   return allowed;
 }
 
-gboolean
-tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth, GError **error)
+static void
+note_denial (TlRpcServer *server, const TlRpcPeer *peer, const TlRpcMethod *method, const GError *error)
+{
+  tl_rpc_denials_note (server->denials, &(TlRpcDenial){ .stranger = peer->kind == TL_RPC_PEER_STRANGER,
+                                                        .actor = peer->actor,
+                                                        .subject = method->path,
+                                                        .reason = tl_error_to_reason (error) });
+}
+
+static gboolean
+check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth, GError **error)
 {
   TlAdmission admission = peer->admission;
 
@@ -58,6 +69,18 @@ tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, TlRpcAuth auth,
       return FALSE;
     }
   return may_call (peer, admission.role, auth, error);
+}
+
+gboolean
+tl_rpc_server_check (TlRpcServer *server, const TlRpcPeer *peer, const TlRpcMethod *method, GError **error)
+{
+  g_autoptr (GError) denial = NULL;
+
+  if (check (server, peer, method->auth, &denial))
+    return TRUE;
+  note_denial (server, peer, method, denial);
+  g_propagate_error (error, g_steal_pointer (&denial));
+  return FALSE;
 }
 
 /* Who it was when it connected, for people only: the descriptor in gRPC's "fd:N" may be another connection's by now, of
@@ -125,11 +148,15 @@ admit (TlRpcServer *server, TlRpcCall *call, const TlRpcMethod *method, GError *
 
   if (peer->kind != TL_RPC_PEER_LOCAL && !tl_rpc_peers_add_call (server->peers, call))
     {
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
-                           "too many requests are arriving from this address; wait a moment");
+      g_autoptr (GError) denial
+          = g_error_new_literal (TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED,
+                                 "too many requests are arriving from this address; wait a moment");
+
+      note_denial (server, peer, method, denial);
+      g_propagate_error (error, g_steal_pointer (&denial));
       return FALSE;
     }
-  return tl_rpc_server_check (server, peer, method->auth, error);
+  return tl_rpc_server_check (server, peer, method, error);
 }
 
 void

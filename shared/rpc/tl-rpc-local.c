@@ -15,7 +15,7 @@
 #include "base/tl-file.h"
 #include "base/tl-log.h"
 
-#define BACKLOG      16
+#define BACKLOG      SOMAXCONN /* a full one looks like a broken connection to gRPC's client */
 #define ACCEPT_BATCH 16
 #define PAUSE_MS     1000 /* after accept() failed for want of descriptors */
 

@@ -53,6 +53,7 @@ struct _TlRpcPeers
 {
   gatomicrefcount refs;
   TlRpcPeerLimits limits;
+  TlRpcDenials *denials;
   GArray *ports; /* guint16, fixed after start */
 
   pthread_mutex_t lock;
@@ -91,12 +92,13 @@ peer_free (gpointer data)
 }
 
 TlRpcPeers *
-tl_rpc_peers_new (const TlRpcPeerLimits *limits)
+tl_rpc_peers_new (const TlRpcPeerLimits *limits, TlRpcDenials *denials)
 {
   TlRpcPeers *peers = g_new0 (TlRpcPeers, 1);
 
   g_atomic_ref_count_init (&peers->refs);
   peers->limits = *limits;
+  peers->denials = tl_rpc_denials_ref (denials);
   peers->ports = g_array_new (FALSE, FALSE, sizeof (guint16));
   pthread_mutex_init (&peers->lock, NULL);
   peers->peers = g_hash_table_new_full (address_hash, address_equal, NULL, peer_free);
@@ -117,6 +119,7 @@ tl_rpc_peers_unref (TlRpcPeers *peers)
 {
   if (peers == NULL || !g_atomic_ref_count_dec (&peers->refs))
     return;
+  tl_rpc_denials_unref (peers->denials);
   g_hash_table_unref (peers->calls);
   g_hash_table_unref (peers->peers);
   g_hash_table_unref (peers->arriving);
@@ -382,7 +385,8 @@ collect (TlRpcPeers *peers, const char *device_id, const char *fingerprint, GPtr
 }
 
 void
-tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerprint, guint *calls, guint *connections)
+tl_rpc_peers_drop (TlRpcPeers *peers, TlRpcDrop how, const char *device_id, const char *fingerprint, guint *calls,
+                   guint *connections)
 {
   g_autoptr (GPtrArray) doomed = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   g_autoptr (GHashTable) addresses = g_hash_table_new_full (address_hash, address_equal, g_free, NULL);
@@ -393,13 +397,17 @@ tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerp
   collect (peers, device_id, fingerprint, doomed, addresses);
   pthread_mutex_unlock (&peers->lock);
 
-  cancel_all (doomed, GRPC_STATUS_UNAUTHENTICATED, "this certificate is not admitted any more");
+  if (how == TL_RPC_DROP_CUT)
+    cancel_all (doomed, GRPC_STATUS_UNAUTHENTICATED, "this certificate is not admitted any more");
+  else if (how == TL_RPC_DROP_RESET)
+    cancel_all (doomed, GRPC_STATUS_UNAVAILABLE, "what this device may do was changed; connect again");
   sockets = g_hash_table_size (addresses) > 0 ? list_sockets (peers) : NULL;
   for (guint i = 0; sockets != NULL && i < sockets->len; i++)
     {
       const Socket *candidate = &g_array_index (sockets, Socket, i);
 
-      if (g_hash_table_contains (addresses, &candidate->address) && shut_down (peers, candidate))
+      if (g_hash_table_contains (addresses, &candidate->address)
+          && (how == TL_RPC_DROP_COUNT || shut_down (peers, candidate)))
         n++;
     }
   if (calls != NULL)
@@ -448,7 +456,7 @@ note_socket (TlRpcPeers *peers, const Socket *found, gint64 now_us)
 
 /* Under the lock. Oldest first: the newest are the ones over a limit. */
 static void
-judge_strangers (TlRpcPeers *peers, GArray *strangers, gint64 now_us, GArray *victims)
+judge_strangers (TlRpcPeers *peers, GArray *strangers, gint64 now_us, GArray *victims, GPtrArray *over)
 {
   g_autoptr (GHashTable) per_source = g_hash_table_new (g_str_hash, g_str_equal);
   guint kept = 0;
@@ -459,8 +467,11 @@ judge_strangers (TlRpcPeers *peers, GArray *strangers, gint64 now_us, GArray *vi
       const Stranger *stranger = &g_array_index (strangers, Stranger, i);
       guint n = GPOINTER_TO_UINT (g_hash_table_lookup (per_source, stranger->peer->source));
 
-      if (now_us - stranger->peer->first_seen_us >= peers->limits.stranger_lifetime_us
-          || n >= peers->limits.max_strangers_per_source || kept >= peers->limits.max_strangers)
+      gboolean too_many = n >= peers->limits.max_strangers_per_source || kept >= peers->limits.max_strangers;
+
+      if (too_many)
+        g_ptr_array_add (over, g_strconcat ("source:", stranger->peer->source, NULL));
+      if (too_many || now_us - stranger->peer->first_seen_us >= peers->limits.stranger_lifetime_us)
         {
           g_array_append_val (victims, *stranger->socket);
           continue;
@@ -473,7 +484,7 @@ judge_strangers (TlRpcPeers *peers, GArray *strangers, gint64 now_us, GArray *vi
 
 /* Under the lock. */
 static void
-judge_sockets (TlRpcPeers *peers, GArray *sockets, gint64 now_ms, gint64 now_us, GArray *victims)
+judge_sockets (TlRpcPeers *peers, GArray *sockets, gint64 now_ms, gint64 now_us, GArray *victims, GPtrArray *over)
 {
   g_autoptr (GArray) strangers = g_array_new (FALSE, FALSE, sizeof (Stranger));
   GHashTableIter iterator;
@@ -492,7 +503,7 @@ judge_sockets (TlRpcPeers *peers, GArray *sockets, gint64 now_ms, gint64 now_us,
       else if (stranger.peer->fingerprint == NULL)
         g_array_append_val (strangers, stranger);
     }
-  judge_strangers (peers, strangers, now_us, victims);
+  judge_strangers (peers, strangers, now_us, victims, over);
 
   g_hash_table_iter_init (&iterator, peers->peers);
   while (g_hash_table_iter_next (&iterator, NULL, (gpointer *)&peer))
@@ -528,10 +539,11 @@ tl_rpc_peers_walk (TlRpcPeers *peers, gint64 now_ms)
   g_autoptr (GArray) victims = g_array_new (FALSE, FALSE, sizeof (Socket));
   g_autoptr (GPtrArray) ended = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
   g_autoptr (GPtrArray) late = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_call_unref);
+  g_autoptr (GPtrArray) over = g_ptr_array_new_with_free_func (g_free);
   gint64 now_us = g_get_monotonic_time ();
 
   pthread_mutex_lock (&peers->lock);
-  judge_sockets (peers, sockets, now_ms, now_us, victims);
+  judge_sockets (peers, sockets, now_ms, now_us, victims, over);
   judge_calls (peers, now_ms, now_us, ended, late);
   peers->last_walk_us = now_us;
   pthread_mutex_unlock (&peers->lock);
@@ -540,6 +552,12 @@ tl_rpc_peers_walk (TlRpcPeers *peers, gint64 now_ms)
   cancel_all (late, GRPC_STATUS_DEADLINE_EXCEEDED, "the request did not arrive in time");
   for (guint i = 0; i < victims->len; i++)
     shut_down (peers, &g_array_index (victims, Socket, i));
+  for (guint i = 0; i < over->len; i++)
+    tl_rpc_denials_note (peers->denials, &(TlRpcDenial){ .connection = TRUE,
+                                                         .stranger = TRUE,
+                                                         .actor = over->pdata[i],
+                                                         .subject = "",
+                                                         .reason = "resource_exhausted" });
 }
 
 guint

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "rpc/tl-rpc-private.h"
+#include "rpc/tl-rpc-denials.h"
 
 G_BEGIN_DECLS
 
@@ -19,7 +19,8 @@ typedef struct
   gint64 stranger_lifetime_us;
 } TlRpcPeerLimits;
 
-TlRpcPeers *tl_rpc_peers_new (const TlRpcPeerLimits *limits);
+/* Strangers over a limit go to `denials`. */
+TlRpcPeers *tl_rpc_peers_new (const TlRpcPeerLimits *limits, TlRpcDenials *denials);
 TlRpcPeers *tl_rpc_peers_ref (TlRpcPeers *peers);
 void tl_rpc_peers_unref (TlRpcPeers *peers);
 /* Before start: a port that TLS connections come in on. */
@@ -33,8 +34,14 @@ void tl_rpc_peers_remove_call (TlRpcPeers *peers, TlRpcCall *call);
 /* The next walk shuts this address's socket down. */
 void tl_rpc_peers_doom (TlRpcPeers *peers, const char *address);
 
+typedef enum
+{
+  TL_RPC_DROP_COUNT, /* nothing: only counts what the others would do */
+  TL_RPC_DROP_CUT,   /* not admitted any more: UNAUTHENTICATED */
+  TL_RPC_DROP_RESET, /* it may come back at once: UNAVAILABLE */
+} TlRpcDrop;
 /* Cancels calls and shuts sockets down; exactly one of device_id and fingerprint is given. Main context. */
-void tl_rpc_peers_drop (TlRpcPeers *peers, const char *device_id, const char *fingerprint, guint *calls,
+void tl_rpc_peers_drop (TlRpcPeers *peers, TlRpcDrop how, const char *device_id, const char *fingerprint, guint *calls,
                         guint *connections);
 /* Every half second: strangers over a limit, certificates that ended at now_ms, requests that do not arrive. Main
  * context. */

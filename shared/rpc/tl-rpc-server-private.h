@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rpc/tl-rpc-core.h"
+#include "rpc/tl-rpc-denials.h"
 #include "rpc/tl-rpc-local.h"
 #include "rpc/tl-rpc-peers.h"
 
@@ -26,6 +27,7 @@ struct _TlRpcServer
   TlAdmittedSet *admitted;
   TlClock *clock;
   TlRpcPeers *peers;
+  TlRpcDenials *denials;
   GHashTable *methods; /* path -> MethodEntry, fixed after start */
   GPtrArray *identities;
 

@@ -63,7 +63,8 @@ tl_rpc_server_new (TlRpcLoop *loop, const TlRpcServerOptions *options)
   limits.max_strangers = server->options.max_strangers;
   limits.max_strangers_per_source = server->options.max_strangers_per_source;
   limits.stranger_lifetime_us = server->options.stranger_lifetime_ms * 1000;
-  server->peers = tl_rpc_peers_new (&limits);
+  server->denials = tl_rpc_denials_new (loop, server->options.denied, server->options.denied_data);
+  server->peers = tl_rpc_peers_new (&limits, server->denials);
   server->methods = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
   server->identities = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_identity_unref);
   server->local_users = g_hash_table_new (NULL, NULL);
@@ -92,6 +93,7 @@ tl_rpc_server_release (TlRpcServer *server)
   g_hash_table_unref (server->methods);
   g_hash_table_unref (server->local_users);
   tl_rpc_peers_unref (server->peers);
+  tl_rpc_denials_unref (server->denials);
   tl_admitted_set_unref (server->admitted);
   g_free (server);
 }
@@ -127,6 +129,7 @@ tl_rpc_server_unref (TlRpcServer *server)
   if (server == NULL || !g_atomic_ref_count_dec (&server->users))
     return;
   g_atomic_int_set (&server->open, 0);
+  tl_rpc_denials_close (server->denials);
   loop = server->loop;
   if (!server->shutting_down)
     tl_rpc_server_shutdown (server, 0, NULL, NULL);
@@ -212,7 +215,8 @@ tls_credentials (TlRpcServer *server, TlRpcIdentity *identity)
 {
   grpc_tls_credentials_options *options = grpc_tls_credentials_options_create ();
   grpc_tls_certificate_verifier *verifier
-      = tl_rpc_verifier_new_server (server->admitted, tl_rpc_identity_gateway_id (identity), server->clock);
+      = tl_rpc_verifier_new_server (server->admitted, tl_rpc_identity_gateway_id (identity), server->clock,
+                                    server->denials);
 
   grpc_tls_credentials_options_set_certificate_provider (options, tl_rpc_identity_provider (identity));
   grpc_tls_credentials_options_watch_root_certs (options);
@@ -453,13 +457,25 @@ tl_rpc_server_shutdown (TlRpcServer *server, guint grace_ms, GFunc done, gpointe
 void
 tl_rpc_server_drop_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections)
 {
-  tl_rpc_peers_drop (server->peers, device_id, NULL, calls, connections);
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_CUT, device_id, NULL, calls, connections);
+}
+
+void
+tl_rpc_server_count_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections)
+{
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_COUNT, device_id, NULL, calls, connections);
+}
+
+void
+tl_rpc_server_reset_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections)
+{
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_RESET, device_id, NULL, calls, connections);
 }
 
 void
 tl_rpc_server_drop_fingerprint (TlRpcServer *server, const char *fingerprint, guint *calls, guint *connections)
 {
-  tl_rpc_peers_drop (server->peers, NULL, fingerprint, calls, connections);
+  tl_rpc_peers_drop (server->peers, TL_RPC_DROP_CUT, NULL, fingerprint, calls, connections);
 }
 
 guint

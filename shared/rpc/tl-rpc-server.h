@@ -13,6 +13,19 @@ G_BEGIN_DECLS
 
 typedef struct _TlRpcServer TlRpcServer;
 
+/* Something was refused: for journals. Strings borrowed. */
+typedef struct
+{
+  gboolean connection; /* else a call */
+  gboolean stranger;   /* nobody whom this gateway admits now */
+  const char *actor;   /* "source:192.0.2.1", "device:<id>", "uid:1000" */
+  const char *subject; /* method, or fingerprint of the certificate; "" when there is neither */
+  const char *reason;  /* stable word; static */
+  guint more;          /* that were refused in a rush before this one and are not told one by one */
+} TlRpcDenial;
+/* Main context. */
+typedef void (*TlRpcDeniedFunc) (const TlRpcDenial *denial, gpointer user_data);
+
 typedef struct
 {
   TlAdmittedSet *admitted;        /* required for TLS listeners */
@@ -25,6 +38,8 @@ typedef struct
   guint keepalive_ms;             /* 0 = 20000; a peer that does not answer within keepalive_timeout is dropped */
   guint keepalive_timeout_ms;     /* 0 = 10000 */
   guint max_streams;              /* per connection; 0 = 100 */
+  TlRpcDeniedFunc denied;         /* may be NULL */
+  gpointer denied_data;
 } TlRpcServerOptions;
 
 /* The identity's roots verify client certificates (the chain); the admitted set decides (the verifier), on resumed
@@ -51,7 +66,12 @@ void tl_rpc_server_shutdown (TlRpcServer *server, guint grace_ms, GFunc done, gp
 /* Revocation (PROTOCOL 4.4), after the admitted set was changed: cancels the device's calls, shuts its sockets down.
  * Order: set, calls, sockets. */
 void tl_rpc_server_drop_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections);
-/* The same for one certificate (superseded, ended). Also happens by itself at a certificate's notAfter, within 1 s. */
+/* Counts what that would end. */
+void tl_rpc_server_count_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections);
+/* Ends the calls and connections of a device that is still admitted (its role was changed): it may connect again. */
+void tl_rpc_server_reset_device (TlRpcServer *server, const char *device_id, guint *calls, guint *connections);
+/* As drop_device for one certificate (superseded, ended). Also happens by itself at a certificate's notAfter, within 1
+ * s. */
 void tl_rpc_server_drop_fingerprint (TlRpcServer *server, const char *fingerprint, guint *calls, guint *connections);
 guint tl_rpc_server_stranger_count (TlRpcServer *server);
 

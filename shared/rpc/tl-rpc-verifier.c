@@ -38,6 +38,7 @@ typedef struct
   TlAdmittedSet *admitted;
   char *gateway_id; /* NULL: no device is let in */
   TlClock *clock;
+  TlRpcDenials *denials;
 } ServerVerifier;
 
 /* EKU and SAN once more, against what was recorded: gRPC checked the chain only, and not even that on resumed sessions.
@@ -53,6 +54,26 @@ fits_admission (ServerVerifier *verifier, GBytes *der, const TlAdmission *admiss
          && (X509_get_extended_key_usage (leaf) & XKU_SSL_CLIENT) != 0
          && tl_certificate_get_device (leaf, &gateway_id, &device_id, NULL)
          && strcmp (device_id, admission->device_id) == 0 && g_strcmp0 (gateway_id, verifier->gateway_id) == 0;
+}
+
+/* Our own CA signed it, so the name in it is true; which address it came from, gRPC does not say here. */
+static int
+refuse_device (ServerVerifier *verifier, GBytes *der, const char *fingerprint, const char *reason, const char *text,
+               grpc_status_code *status, char **details)
+{
+  g_autoptr (X509) leaf = tl_certificate_from_der (g_bytes_get_data (der, NULL), g_bytes_get_size (der), NULL);
+  g_autofree char *gateway_id = NULL;
+  g_autofree char *device_id = NULL;
+  g_autofree char *actor = NULL;
+
+  if (leaf != NULL && tl_certificate_get_device (leaf, &gateway_id, &device_id, NULL))
+    actor = g_strconcat ("device:", device_id, NULL);
+  tl_rpc_denials_note (verifier->denials, &(TlRpcDenial){ .connection = TRUE,
+                                                          .stranger = TRUE,
+                                                          .actor = actor != NULL ? actor : "source:unknown",
+                                                          .subject = fingerprint,
+                                                          .reason = reason });
+  return answer (text, status, details);
 }
 
 static int
@@ -72,9 +93,9 @@ verify_device (void *user_data, Request *request, grpc_tls_on_custom_verificatio
     return answer ("malformed certificate", status, details);
   fingerprint = tl_fingerprint (g_bytes_get_data (der, NULL), g_bytes_get_size (der));
   if (!tl_admitted_set_lookup (verifier->admitted, fingerprint, tl_clock_wall_ms (verifier->clock), &admission))
-    return answer ("certificate is not admitted", status, details);
+    return refuse_device (verifier, der, fingerprint, "not_admitted", "certificate is not admitted", status, details);
   if (!fits_admission (verifier, der, &admission))
-    return answer ("certificate does not fit its record", status, details);
+    return refuse_device (verifier, der, fingerprint, "misfit", "certificate does not fit its record", status, details);
   return answer (NULL, status, details);
 }
 
@@ -84,12 +105,13 @@ server_verifier_free (void *user_data)
   ServerVerifier *verifier = user_data;
 
   tl_admitted_set_unref (verifier->admitted);
+  tl_rpc_denials_unref (verifier->denials);
   g_free (verifier->gateway_id);
   g_free (verifier);
 }
 
 grpc_tls_certificate_verifier *
-tl_rpc_verifier_new_server (TlAdmittedSet *admitted, const char *gateway_id, TlClock *clock)
+tl_rpc_verifier_new_server (TlAdmittedSet *admitted, const char *gateway_id, TlClock *clock, TlRpcDenials *denials)
 {
   ServerVerifier *verifier = g_new0 (ServerVerifier, 1);
 
@@ -100,6 +122,7 @@ tl_rpc_verifier_new_server (TlAdmittedSet *admitted, const char *gateway_id, TlC
   verifier->admitted = tl_admitted_set_ref (admitted);
   verifier->gateway_id = g_strdup (gateway_id);
   verifier->clock = clock;
+  verifier->denials = tl_rpc_denials_ref (denials);
   return grpc_tls_certificate_verifier_external_create (&verifier->external);
 }
 

@@ -4,7 +4,7 @@
 #include "base/tl-clock.h"
 #include "identity/tl-admitted-set.h"
 #include "identity/tl-trust-bundle.h"
-#include "rpc/tl-rpc-private.h"
+#include "rpc/tl-rpc-denials.h"
 
 G_BEGIN_DECLS
 
@@ -14,9 +14,10 @@ G_BEGIN_DECLS
  */
 
 /* Server: no certificate passes as a stranger; a certificate has to be in the admitted set now, with the right use and
- * name (PROTOCOL 1, P admission). Released with grpc_tls_certificate_verifier_release(). */
+ * name (PROTOCOL 1, P admission). What it refuses goes to `denials`. Released with
+ * grpc_tls_certificate_verifier_release(). */
 grpc_tls_certificate_verifier *tl_rpc_verifier_new_server (TlAdmittedSet *admitted, const char *gateway_id,
-                                                           TlClock *clock);
+                                                           TlClock *clock, TlRpcDenials *denials);
 
 /* TlRpcTrust: what a client believes about its gateway; shared by client and verifier. Thread: any. */
 typedef struct _TlRpcTrust TlRpcTrust;

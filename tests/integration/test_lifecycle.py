@@ -128,13 +128,14 @@ class Lifecycle(twinlatch.TestCase):
         self.gw.pair_device("kept")
         self.gw.stop()
         with sqlite3.connect(self.gw.state / "twinlatch.db") as database:
+            (current,), = database.execute("PRAGMA user_version")
             database.execute("PRAGMA user_version = 99")
         database.close()
         before = fingerprint(self.gw.state)
         self.refuses(twinlatch.EXIT_STATE, "99", "newer")
         self.assertEqual(fingerprint(self.gw.state), before)
         with sqlite3.connect(self.gw.state / "twinlatch.db") as database:
-            database.execute("PRAGMA user_version = 1")
+            database.execute(f"PRAGMA user_version = {current}")
         database.close()
         self.gw.start()
         self.assertEqual([d.name for d in self.gw.admin.ListDevices().devices], ["kept"])

@@ -14,7 +14,6 @@ import unittest
 from PIL import Image
 
 import twinlatch
-import wire
 from wire import messages
 
 
@@ -150,16 +149,6 @@ class MainJob(twinlatch.TestCase):
             png_of_blocks(rows, f"{folder}/qr.png")
             scanned = subprocess.run(["zbarimg", "--quiet", "--raw", f"{folder}/qr.png"], capture_output=True, text=True)
         self.assertEqual(scanned.stdout.strip(), link, scanned.stderr)
-
-    def test_an_operator_device_may_not_do_what_is_local(self):
-        device = self.gw.pair_device("operator", role=messages.enum("Role", "ROLE_OPERATOR"))
-        admin = self.gw.connect(device).admin
-        pin = messages.enum("CodeMethod", "CODE_METHOD_PIN")
-        for fields in (dict(method=pin, role=messages.enum("Role", "ROLE_OPERATOR")),
-                       dict(method=messages.enum("CodeMethod", "CODE_METHOD_LINK"), auto_approve=True)):
-            self.assertRpcError(wire.PERMISSION_DENIED, "permission_denied", admin.MintNodePairingCode, **fields)
-        other = self.gw.pair_device("operator two", role=messages.enum("Role", "ROLE_OPERATOR"))
-        self.assertRpcError(wire.PERMISSION_DENIED, "permission_denied", admin.RevokeDevice, device=other.device_id)
 
     def test_a_reconnected_node_gets_what_was_queued(self):
         node = self.node("comes-back")

@@ -44,6 +44,8 @@ test_stable (void)
     { TL_ERROR_WRONG_CODE, "wrong_code", 7, 6 },
     { TL_ERROR_WRONG_CA, "wrong_ca", 9, 7 },
     { TL_ERROR_REVOKED, "revoked", 7, 5 },
+    { TL_ERROR_NOT_OPERATOR, "not_operator", 7, 5 },
+    { TL_ERROR_LOCAL_ONLY, "local_only", 7, 5 },
     { TL_ERROR_UNAVAILABLE, "unavailable", 14, 3 },
     { TL_ERROR_TIMED_OUT, "timed_out", 4, 3 },
     { TL_ERROR_NOT_FOUND, "not_found", 5, 4 },

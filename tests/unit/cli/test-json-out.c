@@ -70,8 +70,8 @@ test_repeated_scalars (void)
   assert_json (json_incref (json_object_get (object, "store_bytes")), "9223372036854775807");
   list.n_states = 2;
   list.states = states;
-  assert_json (tl_json_from_message (&list.base),
-               "{\"page\":null,\"states\":[\"active\",\"suspended\"],\"role\":\"unspecified\"}");
+  assert_json (tl_json_from_message (&list.base), "{\"page\":null,\"states\":[\"active\",\"suspended\"],\"role\":"
+                                                  "\"unspecified\",\"connected_only\":false,\"approved_by\":\"\"}");
 }
 
 static void

@@ -90,6 +90,45 @@ test_remove_device (void)
 }
 
 static void
+test_set_role (void)
+{
+  g_autoptr (TlAdmittedSet) set = tl_admitted_set_new ();
+  g_autofree char *first = fingerprint (1);
+  g_autofree char *second = fingerprint (2);
+  TlAdmission admission;
+
+  add (set, 1, DEVICE_A, TL_ROLE_NODE);
+  add (set, 2, DEVICE_B, TL_ROLE_NODE);
+  add (set, 3, DEVICE_A, TL_ROLE_NODE);
+  g_assert_cmpuint (tl_admitted_set_count_device (set, DEVICE_A), ==, 2);
+  g_assert_cmpuint (tl_admitted_set_set_role (set, DEVICE_A, TL_ROLE_OPERATOR), ==, 2);
+  g_assert_true (tl_admitted_set_lookup (set, first, 0, &admission));
+  g_assert_cmpint (admission.role, ==, TL_ROLE_OPERATOR);
+  g_assert_true (tl_admitted_set_lookup (set, second, 0, &admission));
+  g_assert_cmpint (admission.role, ==, TL_ROLE_NODE);
+  g_assert_cmpuint (tl_admitted_set_set_role (set, "01JD800000000000000000000C", TL_ROLE_OPERATOR), ==, 0);
+}
+
+/* A restored gateway: what changes meanwhile is there when it opens. */
+static void
+test_closed (void)
+{
+  g_autoptr (TlAdmittedSet) set = tl_admitted_set_new ();
+
+  add (set, 1, DEVICE_A, TL_ROLE_NODE);
+  add (set, 2, DEVICE_B, TL_ROLE_NODE);
+  tl_admitted_set_set_closed (set, TRUE);
+  g_assert_false (is_admitted (set, 1, 0));
+  add (set, 3, DEVICE_B, TL_ROLE_NODE);
+  g_assert_false (is_admitted (set, 3, 0));
+  g_assert_cmpuint (tl_admitted_set_remove_device (set, DEVICE_A), ==, 1);
+  tl_admitted_set_set_closed (set, FALSE);
+  g_assert_false (is_admitted (set, 1, 0));
+  g_assert_true (is_admitted (set, 2, 0));
+  g_assert_true (is_admitted (set, 3, 0));
+}
+
+static void
 test_bad_fingerprint (void)
 {
   if (g_test_subprocess ())
@@ -181,6 +220,8 @@ main (int argc, char **argv)
   g_test_add_func ("/admitted-set/lookup", test_lookup);
   g_test_add_func ("/admitted-set/replace-and-remove", test_replace_and_remove);
   g_test_add_func ("/admitted-set/remove-device", test_remove_device);
+  g_test_add_func ("/admitted-set/set-role", test_set_role);
+  g_test_add_func ("/admitted-set/closed", test_closed);
   g_test_add_func ("/admitted-set/bad-fingerprint", test_bad_fingerprint);
   g_test_add_func ("/admitted-set/roles", test_roles);
   g_test_add_func ("/admitted-set/threads", test_threads);

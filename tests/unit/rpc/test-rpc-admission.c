@@ -45,8 +45,8 @@ test_node_role (void)
   g_assert_cmpstr (fixture->last_actor, ==, actor);
   assert_call (client, "/test/Known");
   assert_call (client, "/test/Echo");
-  assert_call_fails (client, "/test/Operator", TL_ERROR_PERMISSION_DENIED);
-  assert_call_fails (client, "/test/Local", TL_ERROR_PERMISSION_DENIED);
+  assert_call_fails (client, "/test/Operator", TL_ERROR_NOT_OPERATOR);
+  assert_call_fails (client, "/test/Local", TL_ERROR_NOT_OPERATOR);
 }
 
 /* The role is read on every call. */
@@ -59,9 +59,38 @@ test_operator_role (void)
 
   device_admit (device, fixture->admitted, TL_ROLE_OPERATOR, 0);
   assert_call (client, "/test/Operator");
-  assert_call_fails (client, "/test/Local", TL_ERROR_PERMISSION_DENIED);
+  assert_call_fails (client, "/test/Local", TL_ERROR_LOCAL_ONLY);
   device_admit (device, fixture->admitted, TL_ROLE_NODE, 0);
-  assert_call_fails (client, "/test/Operator", TL_ERROR_PERMISSION_DENIED);
+  assert_call_fails (client, "/test/Operator", TL_ERROR_NOT_OPERATOR);
+}
+
+static void
+on_denied (const TlRpcDenial *denial, gpointer user_data)
+{
+  g_assert_false (denial->connection);
+  g_ptr_array_add (user_data, g_strdup_printf ("%.6s %s %s", denial->actor, denial->subject, denial->reason));
+}
+
+/* Who was turned away is told, and nobody else: for the journal. */
+static void
+test_refusals_are_told (void)
+{
+  g_autoptr (GPtrArray) told = g_ptr_array_new_with_free_func (g_free);
+  const TlRpcServerOptions options = { .denied = on_denied, .denied_data = told };
+  g_autoptr (Fixture) fixture = fixture_new (&options);
+  g_autoptr (Device) device = device_new (fixture->gateway, NULL);
+  g_autoptr (TlRpcClient) client = fixture_client (fixture, device);
+  g_autoptr (TlRpcClient) stranger = fixture_stranger (fixture);
+
+  device_admit (device, fixture->admitted, TL_ROLE_OPERATOR, 0);
+  assert_call (client, "/test/Operator");
+  assert_call_fails (client, "/test/Local", TL_ERROR_LOCAL_ONLY);
+  assert_call_fails (client, "/test/Unknown", TL_ERROR_UNSUPPORTED);
+  assert_call_fails (stranger, "/test/Operator", TL_ERROR_UNAUTHENTICATED);
+  wait_until (told->len >= 2);
+  g_assert_cmpuint (told->len, ==, 2);
+  g_assert_cmpstr (told->pdata[0], ==, "device /test/Local local_only");
+  g_assert_cmpstr (told->pdata[1], ==, "source /test/Operator unauthenticated");
 }
 
 /* ---- refused in the handshake: nothing above TLS is reached */
@@ -533,6 +562,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/rpc/admission/stranger", test_stranger);
   g_test_add_func ("/rpc/admission/node-role", test_node_role);
   g_test_add_func ("/rpc/admission/operator-role", test_operator_role);
+  g_test_add_func ("/rpc/admission/refusals-are-told", test_refusals_are_told);
   g_test_add_func ("/rpc/admission/refuses-unrecorded", test_refuses_unrecorded);
   g_test_add_func ("/rpc/admission/refuses-revoked", test_refuses_revoked);
   g_test_add_func ("/rpc/admission/refuses-expired", test_refuses_expired);

@@ -20,6 +20,19 @@ remove_directory (const char *path)
 }
 
 void
+fixture_open_admission (Fixture *f)
+{
+  static const guint8 bytes[32] = { 1, 2, 3 };
+  g_autoptr (TlSecret) key = tl_secret_new_copy (bytes, sizeof bytes);
+  g_autoptr (GError) error = NULL;
+
+  g_clear_pointer (&f->admission, tl_store_admission_free);
+  f->admission = tl_store_open_admission (f->store, STORE_GATEWAY, key, STORE_NOW, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (f->admission);
+}
+
+void
 fixture_set_up (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
   g_autoptr (GError) error = NULL;
@@ -29,6 +42,7 @@ fixture_set_up (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   f->store = tl_store_open (f->directory, NULL, &error);
   g_assert_no_error (error);
   g_assert_nonnull (f->store);
+  fixture_open_admission (f);
 }
 
 void
@@ -36,6 +50,7 @@ fixture_tear_down (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
   tl_store_close (f->store);
   remove_directory (f->directory);
+  tl_store_admission_free (f->admission);
   g_free (f->directory);
 }
 
@@ -47,6 +62,7 @@ fixture_reopen (Fixture *f)
   tl_store_close (f->store);
   f->store = tl_store_open (f->directory, NULL, &error);
   g_assert_no_error (error);
+  fixture_open_admission (f);
 }
 
 char *
@@ -183,7 +199,7 @@ request_pairing (Fixture *f, const char *device_id, guint8 identity, const char 
   Answer taken = ANSWER (NULL);
   Answer answer = ANSWER (tl_pairing_record_copy);
 
-  tl_store_take_attempt (f->store, code->code_id, attempt, STORE_NOW, answer_callback, &taken);
+  tl_store_take_attempt (f->store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, answer_callback, &taken);
   assert_ok (f, &taken);
   tl_store_add_pairing (f->store, request, attempt, STORE_NOW, answer_callback, &answer);
   if (expected == REQUEST_OK)
@@ -234,7 +250,7 @@ cancel_code (Fixture *f, const char *code, gint64 now)
 {
   Answer answer = ANSWER (tl_code_record_copy);
 
-  tl_store_cancel_code (f->store, code, now, answer_callback, &answer);
+  tl_store_cancel_code (f->store, code, "uid:0", now, answer_callback, &answer);
   assert_ok (f, &answer);
   return answer.result;
 }

@@ -10,21 +10,26 @@
 G_BEGIN_DECLS
 
 /* A store in a directory of its own, in virtual time that starts at STORE_NOW. */
-#define STORE_NOW G_GINT64_CONSTANT (1800000000000)
-#define MINUTE_MS ((gint64)60 * 1000)
-#define HOUR_MS   (60 * MINUTE_MS)
-#define DAY_MS    (24 * HOUR_MS)
+#define STORE_NOW     G_GINT64_CONSTANT (1800000000000)
+#define STORE_GATEWAY "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+#define MINUTE_MS     ((gint64)60 * 1000)
+#define HOUR_MS       (60 * MINUTE_MS)
+#define DAY_MS        (24 * HOUR_MS)
 
 typedef struct
 {
   char *directory;
   TlStore *store;
-  gint64 ids; /* every new id is later than the one before */
+  TlStoreAdmission *admission; /* as it was found when the store was opened last */
+  gint64 ids;                  /* every new id is later than the one before */
+  int steps;                   /* test-store-restore: where to be killed */
 } Fixture;
 
 void fixture_set_up (Fixture *f, gconstpointer data);
 void fixture_tear_down (Fixture *f, gconstpointer data);
 void fixture_reopen (Fixture *f);
+/* After tl_store_open(): admission.log of STORE_GATEWAY. */
+void fixture_open_admission (Fixture *f);
 char *fixture_id (Fixture *f);
 void remove_directory (const char *path);
 #define store_test(path, function) g_test_add (path, Fixture, NULL, fixture_set_up, function, fixture_tear_down)

@@ -172,7 +172,7 @@ test_durability (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 
   /* Durable again after the batch that was not. */
   before = atomic_load (&syncs);
-  tl_store_take_attempt (f->store, code->code_id, event_id, STORE_NOW, syncs_callback, &taken);
+  tl_store_take_attempt (f->store, code->code_id, event_id, "source:192.0.2.1", STORE_NOW, syncs_callback, &taken);
   tl_store_flush (f->store);
   g_assert_cmpuint (taken, >, before);
 }
@@ -205,7 +205,7 @@ test_disk_fails (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   limit_files (8192);
   tl_store_add_event (f->store, device_id, e1, "test", "{}", STORE_NOW, answer_callback, &event);
   tl_store_find_live_code (f->store, 0, code->code_id, STORE_NOW, answer_callback, &read);
-  tl_store_take_attempt (f->store, code->code_id, e1, STORE_NOW, answer_callback, &attempt);
+  tl_store_take_attempt (f->store, code->code_id, e1, "source:192.0.2.1", STORE_NOW, answer_callback, &attempt);
   tl_store_flush (f->store);
   g_assert_true (event.called && tl_error_is (event.error, TL_ERROR_IO));
   g_assert_true (attempt.called && tl_error_is (attempt.error, TL_ERROR_IO));
@@ -234,7 +234,7 @@ test_disk_fails (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   tl_store_ack_events (f->store, device_id, 1, e2, answer_callback, &event);
   assert_ok (f, &event);
   read = ANSWER (tl_code_record_copy);
-  tl_store_take_attempt (f->store, code->code_id, e1, STORE_NOW, answer_callback, &read);
+  tl_store_take_attempt (f->store, code->code_id, e1, "source:192.0.2.1", STORE_NOW, answer_callback, &read);
   assert_ok (f, &read);
   g_assert_cmpuint (((TlCodeRecord *)read.result)->attempts_left, ==, 2);
   tl_code_record_free (read.result);
@@ -274,7 +274,7 @@ test_writable_needs_a_write (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   limit_files (8192);
   tl_store_probe (f->store, STORE_NOW, answer_callback, &probe);
   assert_failed (f, &probe, TL_ERROR_IO);
-  tl_store_cancel_code (f->store, unknown, STORE_NOW, answer_callback, &nothing);
+  tl_store_cancel_code (f->store, unknown, "uid:0", STORE_NOW, answer_callback, &nothing);
   assert_failed (f, &nothing, TL_ERROR_NOT_FOUND);
   g_assert_false (tl_store_is_writable (f->store));
   limit_files (RLIM_INFINITY);

@@ -13,7 +13,7 @@ take (Fixture *f, const char *code_id, gint64 now, TlCodeRecord **code)
   Answer answer = ANSWER (tl_code_record_copy);
   TlErrorCode failure;
 
-  tl_store_take_attempt (f->store, code_id, attempt, now, answer_callback, &answer);
+  tl_store_take_attempt (f->store, code_id, attempt, "source:192.0.2.1", now, answer_callback, &answer);
   tl_store_flush (f->store);
   g_assert_true (answer.called);
   if (answer.error == NULL)
@@ -212,7 +212,8 @@ test_parallel_attempts (Fixture *f, gconstpointer data G_GNUC_UNUSED)
       g_autofree char *attempt = fixture_id (f);
 
       answers[i] = ANSWER (NULL);
-      tl_store_take_attempt (f->store, code->code_id, attempt, STORE_NOW, answer_callback, &answers[i]);
+      tl_store_take_attempt (f->store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, answer_callback,
+                             &answers[i]);
     }
   tl_store_flush (f->store);
   for (guint i = 0; i < G_N_ELEMENTS (answers); i++)
@@ -241,7 +242,7 @@ test_dead_codes_take_nothing (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   after = cancel_code (f, cancelled->code_id, STORE_NOW);
   g_assert_cmpint (after->state, ==, TL_CODE_CANCELLED);
   g_assert_null (after->verifier);
-  tl_store_take_attempt (f->store, used->code_id, attempt, STORE_NOW, NULL, NULL);
+  tl_store_take_attempt (f->store, used->code_id, attempt, "source:192.0.2.1", STORE_NOW, NULL, NULL);
   tl_store_add_pairing (f->store, request, attempt, STORE_NOW, answer_callback, &answer);
   assert_ok (f, &answer);
 
@@ -282,7 +283,7 @@ test_attempt_survives_kill (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 
           if (store == NULL)
             _exit (2);
-          tl_store_take_attempt (store, code->code_id, attempt, STORE_NOW, die_callback, NULL);
+          tl_store_take_attempt (store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, die_callback, NULL);
           tl_store_flush (store);
           _exit (4);
         }
@@ -355,9 +356,10 @@ test_give_back (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 
   for (guint i = 1; i < TL_STORE_PIN_FAILURES_MAX; i++)
     g_assert_cmpint (take (f, pin->code_id, STORE_NOW, NULL), ==, REQUEST_OK);
-  tl_store_take_attempt (f->store, pin->code_id, attempt, STORE_NOW, NULL, NULL);
+  tl_store_take_attempt (f->store, pin->code_id, attempt, "source:192.0.2.1", STORE_NOW, NULL, NULL);
   g_assert_cmpint (take (f, pin->code_id, STORE_NOW, NULL), ==, TL_ERROR_RESOURCE_EXHAUSTED);
-  tl_store_give_back_failure (f->store, attempt, answer_callback, &answer);
+  tl_store_give_back_failure (f->store, attempt, pin->code_id, NULL, "source:192.0.2.1", "protocol", STORE_NOW,
+                              answer_callback, &answer);
   assert_ok (f, &answer);
   g_assert_cmpuint (count_failures (f, STORE_NOW), ==, TL_STORE_PIN_FAILURES_MAX - 1);
   /* The failure comes back, the attempt does not. */
@@ -372,7 +374,7 @@ assert_cancel_fails (Fixture *f, const char *text, TlErrorCode code)
 {
   Answer answer = ANSWER (NULL);
 
-  tl_store_cancel_code (f->store, text, STORE_NOW, answer_callback, &answer);
+  tl_store_cancel_code (f->store, text, "uid:0", STORE_NOW, answer_callback, &answer);
   assert_failed (f, &answer, code);
 }
 

@@ -15,7 +15,7 @@ typedef struct
 static void
 revoked_callback (const GError *error, gpointer result, gpointer user_data)
 {
-  TlRevocation *revocation = result;
+  const TlDeviceChange *revocation = result;
   Revoked *revoked = user_data;
 
   g_assert_no_error (error);
@@ -38,7 +38,8 @@ static void
 revoke_device (Fixture *f, const char *device_id, Revoked *revoked)
 {
   *revoked = (Revoked){ 0 };
-  tl_store_revoke_device (f->store, device_id, "uid:0", "stolen", STORE_NOW, revoked_callback, revoked);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, device_id, TL_ROLE_NODE, "uid:0", "stolen", FALSE, STORE_NOW,
+                          revoked_callback, revoked);
   tl_store_flush (f->store);
   g_assert_true (revoked->called);
 }
@@ -202,7 +203,8 @@ test_revoke (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_assert_true (revoked.already);
   g_assert_cmpuint (revoked.certificates, ==, 0);
   g_assert_cmpuint (revoked.requests, ==, 0);
-  tl_store_revoke_device (f->store, unknown, "uid:0", NULL, STORE_NOW, answer_callback, &answer);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, unknown, TL_ROLE_NODE, "uid:0", NULL, FALSE, STORE_NOW,
+                          answer_callback, &answer);
   assert_failed (f, &answer, TL_ERROR_NOT_FOUND);
 
   fixture_reopen (f);
@@ -415,7 +417,8 @@ test_suspended_and_removed (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_assert_null (request_pairing (f, suspended, 1, "k", TL_ROLE_NODE, TL_ERROR_FAILED_PRECONDITION));
   g_assert_null (request_pairing (f, fresh, 1, "k", TL_ROLE_NODE, TL_ERROR_PERMISSION_DENIED));
   assert_find_fails (f, "laptop 2", TL_ERROR_NOT_FOUND);
-  tl_store_revoke_device (f->store, removed, "uid:0", NULL, STORE_NOW, answer_callback, &answer);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, removed, TL_ROLE_NODE, "uid:0", NULL, FALSE, STORE_NOW,
+                          answer_callback, &answer);
   assert_failed (f, &answer, TL_ERROR_NOT_FOUND);
   /* Forgotten: its identity may come back, even under another id. */
   c3 = pair_device (f, fresh, 2, TL_ROLE_OPERATOR);

@@ -96,9 +96,9 @@ test_add (Fixture *f, gconstpointer data G_GNUC_UNUSED)
     {
       g_autofree char *other = fixture_id (f);
 
-      tl_store_take_attempt (f->store, code->code_id, other, STORE_NOW, NULL, NULL);
+      tl_store_take_attempt (f->store, code->code_id, other, "source:192.0.2.1", STORE_NOW, NULL, NULL);
     }
-  tl_store_take_attempt (f->store, code->code_id, attempt, STORE_NOW, NULL, NULL);
+  tl_store_take_attempt (f->store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, NULL, NULL);
   tl_store_add_pairing (f->store, request, attempt, STORE_NOW, answer_callback, &answer);
   assert_ok (f, &answer);
   tl_pairing_record_free (answer.result);
@@ -152,7 +152,7 @@ test_refusal_spends_code (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   guint32 failures = 99;
   Answer answer = ANSWER (NULL);
 
-  tl_store_take_attempt (f->store, code->code_id, attempt, STORE_NOW, NULL, NULL);
+  tl_store_take_attempt (f->store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, NULL, NULL);
   tl_store_count_pin_failures (f->store, STORE_NOW, count_callback, &failures);
   tl_store_flush (f->store);
   g_assert_cmpuint (failures, ==, 1);
@@ -172,7 +172,8 @@ revoke_device (Fixture *f, const char *device_id)
 {
   Answer answer = ANSWER (NULL);
 
-  tl_store_revoke_device (f->store, device_id, "uid:0", "lost", STORE_NOW, answer_callback, &answer);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, device_id, TL_ROLE_NODE, "uid:0", "lost", FALSE, STORE_NOW,
+                          answer_callback, &answer);
   assert_ok (f, &answer);
 }
 
@@ -262,8 +263,8 @@ test_dead_code (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_autoptr (TlPairingRecord) two = make_request (f, expired, device_id, 5, "key");
   Answer answer = ANSWER (NULL);
 
-  tl_store_take_attempt (f->store, cancelled->code_id, NULL, STORE_NOW, NULL, NULL);
-  tl_store_take_attempt (f->store, expired->code_id, NULL, STORE_NOW, NULL, NULL);
+  tl_store_take_attempt (f->store, cancelled->code_id, NULL, "source:192.0.2.1", STORE_NOW, NULL, NULL);
+  tl_store_take_attempt (f->store, expired->code_id, NULL, "source:192.0.2.1", STORE_NOW, NULL, NULL);
   tl_code_record_free (cancel_code (f, cancelled->code_id, STORE_NOW));
   tl_store_add_pairing (f->store, one, NULL, STORE_NOW, answer_callback, &answer);
   assert_failed (f, &answer, TL_ERROR_CODE_INVALID);
@@ -387,7 +388,8 @@ test_complete_after_revocation (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 
   approve (f, request);
   g_assert_cmpint (complete (f, request, certificate, STORE_NOW, &one), ==, REQUEST_OK);
-  tl_store_revoke_device (f->store, device_id, "uid:0", "", STORE_NOW, NULL, NULL);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, device_id, TL_ROLE_NODE, "uid:0", "", FALSE, STORE_NOW, NULL,
+                          NULL);
   g_assert_cmpint (complete (f, request, certificate, STORE_NOW, NULL), ==, TL_ERROR_REVOKED);
 }
 
