@@ -189,6 +189,7 @@ run (TlCli *cli, TlArgs *args, GError **error)
           _ ("--daemon is about the gateway on this computer; --gateway and --system are about its node"));
       return FALSE;
     }
+  g_unsetenv ("TWINLATCH_GATEWAY"); /* which gateway operators work with: this is about the one on this computer */
   if (tl_args_text (args, "gateway") == NULL)
     {
       find_gateway (doctor, args);

@@ -168,6 +168,8 @@ class NodeService(twinlatch.TestCase):
         self.assertFalse(empty.exists())
         done = cli.run("node", "install", *self.n.options(), "--gateway", "nobody", expect=twinlatch.EXIT_NOT_PAIRED)
         self.assertIn("nobody", done.stderr)
+        done = cli.run("node", "install", *self.n.options(), "--config", "/x\n[Service]", expect=twinlatch.EXIT_USAGE)
+        self.assertIn("control characters", done.stderr)
         try:
             pwd.getpwnam("twinlatch-node")
         except KeyError:

@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,8 +46,10 @@ spawn_holder (Fixture *f)
   child = fork ();
   if (child == 0)
     {
-      TlPidFile *file = tl_pid_file_acquire (f->path, NULL);
+      TlPidFile *file;
 
+      prctl (PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
+      file = tl_pid_file_acquire (f->path, NULL);
       byte = file != NULL ? 'y' : 'n';
       (void)!write (ends[1], &byte, 1);
       pause ();
