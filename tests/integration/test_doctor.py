@@ -55,7 +55,7 @@ class Doctor(twinlatch.TestCase):
         node = self.paired()
         node.run(self.gw)
         twinlatch.until(lambda: node.cli.json("node", "status", *node.options())["items"][0]["state"] == "connected", "connected")
-        before, before_node = contents(self.gw.state), contents(node.folder)
+        before = contents(self.gw.state / "secrets"), contents(node.folder)  # the daemon writes its own files as it likes
         rows = self.rows("--state-dir", str(node.folder), expect=[])
         for name in ("gateway.daemon", "gateway.version", "gateway.clock", "gateway.permissions", "gateway.keys", "gateway.ca",
                      "gateway.leaf", "gateway.store", "gateway.space", "gateway.ports", "gateway.reach", "gateway.advertised",
@@ -63,7 +63,7 @@ class Doctor(twinlatch.TestCase):
                      "node.process", "node.reach", "node.admitted", "node.clock"):
             self.assertEqual(rows[name]["verdict"], "ok", rows.get(name))
         self.assertIn(f"pid {self.gw.process.pid}", rows["gateway.ports"]["found"])
-        self.assertEqual((contents(self.gw.state), contents(node.folder)), (before, before_node), "doctor changes nothing")
+        self.assertEqual((contents(self.gw.state / "secrets"), contents(node.folder)), before, "doctor changes nothing")
         elsewhere = twinlatch.Cli(dict(self.gw.environment, TWINLATCH_GATEWAY="elsewhere"))  # where operators work
         self.rows("--daemon", expect=[], cli=elsewhere)
         people = self.cli.run("doctor", "--daemon").stdout
@@ -155,8 +155,8 @@ class Doctor(twinlatch.TestCase):
         self.assertIn("backup", rows["gateway.store"]["fix"])
 
     def test_clock_and_certificates(self):
-        if not os.path.exists(FAKETIME):
-            self.skipTest("libfaketime is not installed")
+        if not os.path.exists(FAKETIME) or twinlatch.SANITIZED:
+            self.skipTest("libfaketime is not installed, or the sanitizer would be preloaded after it")
         node = self.paired()
 
         def at(offset):
