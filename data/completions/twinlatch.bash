@@ -34,7 +34,11 @@ _twinlatch_options ()
     "nodes list") echo "" ;;
     "nodes show") echo "" ;;
     "nodes watch") echo "" ;;
-    "exec") echo "--timeout --no-wait --max-output --raw" ;;
+    "nodes capability") echo "" ;;
+    "exec") echo "--timeout --expires --no-wait --detach --max-output --raw" ;;
+    "requests list") echo "--device --capability --state --by --since --limit" ;;
+    "requests show") echo "--follow --raw" ;;
+    "requests cancel") echo "--reason --no-wait" ;;
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
     "journal show") echo "--follow --kind --device --actor --subject --since --until --limit" ;;
@@ -63,8 +67,9 @@ _twinlatch_things ()
   case $1 in
     "devices list") ;;
     "devices "* | exec) _twinlatch_ask "device_id|name" devices list ;;
-    "nodes show") _twinlatch_ask "device_id|name" nodes list ;;
+    "nodes show" | "nodes capability") _twinlatch_ask "device_id|name" nodes list ;;
     "pairing approve" | "pairing reject") _twinlatch_ask "request_id" pairing list ;;
+    "requests show" | "requests cancel") _twinlatch_ask "request_id" requests list ;;
     "pairing cancel") _twinlatch_ask "code_id" pairing codes ;;
     "node forget" | gateway) _twinlatch_ask "gateway_id|gateway_name" node status ;;
   esac
@@ -82,7 +87,7 @@ _twinlatch ()
     [[ -n $complete ]] && ((arguments++))
     [[ -n $complete ]] && continue
     case $word in
-      node | pairing | devices | nodes | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+      node | pairing | devices | nodes | requests | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
     if [[ -z $verb ]]; then
       verb=$word
@@ -118,11 +123,15 @@ _twinlatch ()
       return
       ;;
     --state)
-      COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
+      if [[ $verb == devices* ]]; then
+        COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "open queued dispatched awaiting_consent running succeeded failed denied timed_out cancelled expired" -- "$cur"))
+      fi
       return
       ;;
-    --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output | --kind | --device | --actor | \
-      --subject | --since | --until | --limit | --head | --approved-by)
+    --name | --ttl | --label | --attempts | --code | --reason | --timeout | --expires | --max-output | \
+      --device | --capability | --by | --since | --limit | --kind | --actor | --subject | --until | --head | --approved-by)
       return
       ;;
   esac
@@ -132,11 +141,12 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca journal status doctor version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal status doctor version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget install uninstall start stop restart" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;
-    nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
+    nodes) COMPREPLY=($(compgen -W "list show watch capability" -- "$cur")) ;;
+    requests) COMPREPLY=($(compgen -W "list show cancel" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
     journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;
     *) ((arguments == 0)) && COMPREPLY=($(compgen -W "$(_twinlatch_things "$verb")" -- "$cur")) ;;

@@ -24,9 +24,10 @@ PATH = "/twinlatch.v1.AdminService/"
 # PROTOCOL 4: list, watch, execute, cancel, mint, decide, revoke. A method that is not in here is refused, also a new one.
 REMOTE = {"MintNodePairingCode", "ListPairingCodes", "CancelPairingCode", "ListPairingRequests", "WatchPairingRequests",
           "DecidePairing", "ListDevices", "GetDevice", "RevokeDevice", "ListNodes", "WatchNodes", "ExecuteCapability",
-          "CancelCapability", "ListCapabilityRequests", "GetCapabilityRequest", "WatchEvents", "GetStatus", "GetCaBundle"}
+          "CancelCapability", "ListCapabilityRequests", "GetCapabilityRequest", "WatchCapabilityRequest", "WatchEvents",
+          "GetStatus", "GetCaBundle"}
 LOCAL = ["SetDeviceRole", "SuspendDevice", "ResumeDevice", "RenameDevice", "RemoveDevice", "ClearDevice", "RotateDevice",
-         "SetNodeCapability", "RotateCa", "RetireCa", "ReadJournal", "VerifyJournal"]
+         "SetNodeCapability", "RotateCa", "RetireCa", "ReadJournal", "VerifyJournal", "GetJournalHead", "ConfirmDevices"]
 
 
 class Base(twinlatch.TestCase):
