@@ -89,6 +89,16 @@ class Doctor(twinlatch.TestCase):
         self.assertEqual(contents(self.gw.state), before)
         self.gw.start()
 
+    def test_a_restored_gateway(self):
+        self.gw.pair_device("kept")
+        self.gw.stop()
+        (self.gw.state / "admission.log").unlink()
+        self.gw.start()
+        rows = self.daemon(["gateway.restored"])
+        self.assertIn("twinlatch devices confirm", rows["gateway.restored"]["fix"])
+        self.cli.run("devices", "confirm", "--yes")
+        self.daemon([])
+
     def test_permissions(self):
         for path, mode in ((self.gw.state, 0o755), (self.gw.state / "secrets" / "ca-key-g1.secret", 0o640),
                            (self.gw.state / "twinlatch.db", 0o604), (self.gw.config, 0o666)):
