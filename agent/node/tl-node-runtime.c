@@ -56,7 +56,7 @@ struct _TlNodeRuntime
   char *refusal;    /* what the gateway said to the certificate, until a renewal by identity ended */
   gboolean renewed; /* since the last open link: a refusal now is no reason to hurry */
   char *peer;       /* of the open link, NULL */
-  char *source; /* our address towards it, NULL */
+  char *source;     /* our address towards it, NULL */
   const char *transport;
   guint attempts; /* since the last connection */
   gint64 next_attempt_ms;
