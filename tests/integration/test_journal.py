@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import sqlite3
 import threading
@@ -172,7 +173,7 @@ class Rows(twinlatch.TestCase):
             one.submit(one.result(dispatch))
             execution.result(twinlatch.PATIENCE)
         self.assertTrue(one.submit(one.result(dispatch)).duplicate)
-        self.wait_row("result.late", actor, request_id, reason="succeeded")
+        self.wait_row("result.late", actor, request_id, state="succeeded", result="succeeded")
         with self.assertRaises(wire.RpcError):
             self.gw.execute(one.device.device_id, "not.there")
         self.wait_row("request.refused", ME, one.device.device_id, reason="capability_unknown")
@@ -203,6 +204,14 @@ class Rows(twinlatch.TestCase):
     def test_verifying_as_another_program_does(self):
         with contextlib.closing(sqlite3.connect(f"file:{self.gw.state}/twinlatch.db?mode=ro", uri=True)) as database:
             self.assertIsNone(journal_check.check(database, self.cli.run("journal", "head").stdout.strip()))
+
+
+class Documentation(unittest.TestCase):
+    def test_every_kind_is_described(self):
+        kinds = re.findall(r'#define TL_JOURNAL_\w+\s+"([a-z.]+)"', (wire.SOURCE / "daemon/store/tl-journal.h").read_text())
+        self.assertGreater(len(kinds), 30)
+        page = (wire.SOURCE / "data/doc/journal.md").read_text()
+        self.assertEqual([k for k in kinds if k not in page], [], "missing in data/doc/journal.md, Kinds")
 
 
 class Floods(twinlatch.TestCase):
