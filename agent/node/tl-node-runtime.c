@@ -20,8 +20,8 @@
 /* Acknowledgements are cumulative, and each costs an fsync of the cursor on this thread. What is lost by a late one is
  * that events come again after a crash, which the request records and the gateway know. */
 #define ACK_DELAY_MS      250
-#define ACK_BATCH         512 /* not more than this many events wait for one; a gateway keeps 10 000 */
-#define REFUSALS_BELIEVED 2   /* one may be a gateway that was just restarting */
+#define ACK_BATCH         2048 /* not more than this many events wait for one; a gateway keeps 10 000 */
+#define REFUSALS_BELIEVED 2    /* one may be a gateway that was just restarting */
 
 struct _TlNodeRuntime
 {
