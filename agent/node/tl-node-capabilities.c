@@ -35,6 +35,7 @@ tl_node_capabilities_new (const TlNodeConfig *config, const TlNodeFacts *facts, 
   tl_capability_add_echo (set);
   tl_capability_add_system (set, facts, roots);
   tl_capability_add_fs (set, roots);
+  tl_capability_add_process (set, config);
   for (guint i = 0; i < n_more; i++)
     tl_capability_set_add (set, &more[i], more_data, NULL, NULL);
   return check_policy (config, set, error) ? g_steal_pointer (&set) : NULL;

@@ -153,7 +153,8 @@ configure (TlDatabase *db, GError **error)
     }
   if (!tl_database_exec (db,
                          "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;"
-                         "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY",
+                         "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+                         "PRAGMA wal_autocheckpoint = 4000",
                          error)
       || !pragma_text (db, "PRAGMA journal_mode = WAL", &mode, error))
     return FALSE;

@@ -5,6 +5,8 @@
 
 /* The store's thread: batches, savepoints, group commit, and what has to be on disk within a second. */
 
+/* Operations of one transaction. More would not make them cheaper, but keep those that come after waiting. */
+#define MAX_BATCH 32
 /* Writes that are not durable are synced this long after the first of them: with the sync itself inside the promised
  * second. */
 #define SYNC_DELAY_US ((gint64)800 * 1000)
@@ -304,8 +306,8 @@ tl_store_thread (void *data)
       guint n = 0;
       g_autofree gpointer *items = tl_queue_wait_until (store->operations, store->housekeeping_due, &n, &closed);
 
-      if (n > 0)
-        run_batch (store, items, n);
+      for (guint first = 0; first < n; first += MAX_BATCH)
+        run_batch (store, items + first, MIN (n - first, MAX_BATCH));
       if (store->housekeeping_due >= 0 && g_get_monotonic_time () >= store->housekeeping_due)
         keep_house (store);
     }
