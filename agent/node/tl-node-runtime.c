@@ -393,6 +393,9 @@ on_opened (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer
   if (!runtime->announced)
     tl_gateway_link_send_event (link, "node.started", "{\"version\":\"" TL_VERSION "\"}");
   runtime->announced = TRUE;
+  /* The last acknowledgement may have been lost with the link before. */
+  if (runtime->acked_seq > 0 && runtime->acked_seq == tl_ack_tracker_seq (runtime->tracker))
+    tl_gateway_link_acknowledge (link, runtime->acked_seq, tl_ack_tracker_event_id (runtime->tracker));
   tl_request_runner_link_up (runtime->runner);
   enter_state (runtime, TL_NODE_CONNECTED, detail);
 }
