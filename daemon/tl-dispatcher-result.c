@@ -2,13 +2,14 @@
 #include <string.h>
 
 #include "base/tl-error.h"
-#include "base/tl-json.h"
+#include "base/tl-json-summary.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "daemon/tl-dispatcher-private.h"
 #include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
+#include "daemon/tl-wire.h"
 
 #define RESULT_MAX_ERROR  1024
 #define RESULT_MAX_REASON 64
@@ -16,19 +17,23 @@
 /* A result on its way: the device waits for the commit. */
 typedef struct
 {
-  TlGateway *gateway;
+  TlDispatcher *dispatcher;
   TlResultAnswer answer;
   gpointer user_data;
   char *device_id, *request_id;
+  /* of a result that may be late: what the journal tells of it, and what tells it from the one that counted */
+  TlRequestState state;
+  gint64 receipt_time;
+  char *output_sha256; /* hex */
 } Result;
 
 static Result *
-result_new (TlGateway *gateway, TlResultAnswer answer, gpointer user_data, const char *device_id,
+result_new (TlDispatcher *dispatcher, TlResultAnswer answer, gpointer user_data, const char *device_id,
             const char *request_id)
 {
   Result *self = g_new0 (Result, 1);
 
-  self->gateway = gateway;
+  self->dispatcher = dispatcher;
   self->answer = answer;
   self->user_data = user_data;
   self->device_id = g_strdup (device_id);
@@ -42,6 +47,7 @@ result_end (Result *self, TlResultVerdict verdict, const GError *error)
   self->answer (verdict, error, self->user_data);
   g_free (self->device_id);
   g_free (self->request_id);
+  g_free (self->output_sha256);
   g_free (self);
 }
 
@@ -49,6 +55,13 @@ static void
 on_result_committed (const GError *error, gpointer user_data)
 {
   result_end (user_data, TL_RESULT_TAKEN, error);
+}
+
+static void
+journal_refused (Result *self, const GError *error)
+{
+  tl_journal_service_noted (self->dispatcher->gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->device_id,
+                            self->request_id, tl_error_to_reason (error));
 }
 
 static gboolean
@@ -75,9 +88,10 @@ failure_state (const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlReq
     }
 }
 
+/* *summary: what history keeps of the output, NULL without one. */
 static gboolean
 check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const TlCapabilityRecord *record,
-            GError **error)
+            char **summary, GError **error)
 {
   tl_json_auto output = NULL;
 
@@ -98,6 +112,8 @@ check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const Tl
   output = tl_json_parse (result->output, -1, 0, error);
   if (output == NULL)
     g_prefix_error (error, "output: ");
+  else if (result->success)
+    *summary = tl_json_summary (output);
   return output != NULL;
 }
 
@@ -110,13 +126,17 @@ cannot_take_now (void)
 /* Everything about the result is checked: the request moves. FALSE: not now. */
 static gboolean
 take (TlDispatcher *self, TlOpenRequest *request, const Twinlatch__V1__SubmitCapabilityResultRequest *message,
-      TlRequestState state, const TlCheckedReceipt *checked, Result *result)
+      const char *output_summary, TlRequestState state, const TlCheckedReceipt *checked, Result *result)
 {
   g_autofree char *actor = g_strdup_printf ("device:%s", result->device_id);
   TlRequestOutcome outcome = { .receipt = checked->record, .receipt_hash = checked->receipt_hash, .actor = actor };
 
   if (message->success)
-    outcome.output = message->output;
+    {
+      outcome.output = message->output;
+      outcome.output_summary = output_summary;
+      outcome.output_sha256 = message->output_sha256.data; /* tl_receipt_check() compared it */
+    }
   else
     {
       outcome.error = message->error;
@@ -135,13 +155,15 @@ check_and_take (TlDispatcher *self, TlOpenRequest *request, const TlNode *node,
 {
   TlRequestState state = TL_REQUEST_SUCCEEDED;
   TlCheckedReceipt checked = { 0 };
+  g_autofree char *summary = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (check_text (message, request->record, &error) && (message->success || failure_state (message, &state, &error))
+  if (check_text (message, request->record, &summary, &error)
+      && (message->success || failure_state (message, &state, &error))
       && tl_receipt_check (message, request->record, tl_gateway_identity_id (self->gateway->identity),
                            node->identity_public, &self->verified, &checked, &error))
     {
-      if (!take (self, request, message, state, &checked, result))
+      if (!take (self, request, message, summary, state, &checked, result))
         {
           error = cannot_take_now ();
           result_end (result, TL_RESULT_TAKEN, error);
@@ -151,12 +173,43 @@ check_and_take (TlDispatcher *self, TlOpenRequest *request, const TlNode *node,
     }
   tl_log (TL_LOG_WARNING, "a result was refused", "device_id", result->device_id, "request_id", result->request_id,
           "error", error->message, NULL);
-  tl_journal_service_noted (self->gateway->journal, TL_JOURNAL_RESULT_REFUSED, result->device_id, result->request_id,
-                            tl_error_to_reason (error));
+  journal_refused (result, error);
   result_end (result, TL_RESULT_TAKEN, error);
 }
 
-/* Not open: known from before, or never heard of. */
+static gboolean
+is_repeated (const Result *self, const TlCapabilityRecord *request)
+{
+  Twinlatch__V1__Receipt *receipt = tl_wire_receipt (request->receipt);
+  gboolean same = receipt != NULL && receipt->time_unix_ms == self->receipt_time && request->state == self->state;
+
+  if (receipt != NULL)
+    twinlatch__v1__receipt__free_unpacked (receipt, NULL);
+  return same;
+}
+
+static void
+on_late_journalled (const GError *error, gpointer nothing G_GNUC_UNUSED, gpointer user_data)
+{
+  result_end (user_data, TL_RESULT_DUPLICATE, error);
+}
+
+/* Nothing counts after the end (PROTOCOL 4.2): the journal has it, once. */
+static void
+journal_late (Result *self, const TlCapabilityRecord *request)
+{
+  TlGateway *gateway = self->dispatcher->gateway;
+  g_autofree char *actor = g_strconcat ("device:", self->device_id, NULL);
+  tl_json_auto detail = json_pack ("{s:s, s:s, s:s}", "state", tl_request_state_to_string (request->state), "result",
+                                   tl_request_state_to_string (self->state), "output", self->output_sha256);
+  g_autofree char *text = tl_json_to_string (detail);
+
+  tl_log (TL_LOG_INFO, "a late result was dropped", "device_id", self->device_id, "request_id", self->request_id, NULL);
+  tl_store_late_result (gateway->store, self->request_id, actor, text, tl_clock_wall_ms (gateway->clock),
+                        on_late_journalled, self);
+}
+
+/* Not open: known from before, late, another device's, or never heard of. */
 static void
 on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
 {
@@ -165,14 +218,17 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
   g_autoptr (GError) refused = NULL;
 
   if (error != NULL)
-    result_end (self, TL_RESULT_UNKNOWN, tl_error_is_not_found (error) ? NULL : error);
+    {
+      if (tl_error_is_not_found (error))
+        journal_refused (self, error);
+      result_end (self, TL_RESULT_UNKNOWN, tl_error_is_not_found (error) ? NULL : error);
+    }
   else if (!g_str_equal (request->device_id, self->device_id))
     {
       refused = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
       tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
               "request_id", self->request_id, NULL);
-      tl_journal_service_noted (self->gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->device_id, self->request_id,
-                                tl_error_to_reason (refused));
+      journal_refused (self, refused);
       result_end (self, TL_RESULT_TAKEN, refused);
     }
   else if (!tl_request_state_is_final (request->state))
@@ -181,14 +237,21 @@ on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
       refused = cannot_take_now ();
       result_end (self, TL_RESULT_TAKEN, refused);
     }
+  else if (is_repeated (self, request))
+    result_end (self, TL_RESULT_DUPLICATE, NULL);
   else
-    {
-      tl_log (TL_LOG_INFO, "a late or repeated result was dropped", "device_id", self->device_id, "request_id",
-              self->request_id, NULL);
-      tl_journal_service_noted (self->gateway->journal, TL_JOURNAL_RESULT_LATE, self->device_id, self->request_id,
-                                tl_request_state_to_string (request->state));
-      result_end (self, TL_RESULT_DUPLICATE, NULL);
-    }
+    journal_late (self, request);
+}
+
+static void
+look_up (Result *self, const Twinlatch__V1__SubmitCapabilityResultRequest *message)
+{
+  self->state = TL_REQUEST_SUCCEEDED;
+  if (!message->success)
+    failure_state (message, &self->state, NULL);
+  self->receipt_time = message->receipt != NULL ? message->receipt->time_unix_ms : 0;
+  self->output_sha256 = tl_hex_encode (message->output_sha256.data, MIN (message->output_sha256.len, TL_SHA256_LENGTH));
+  tl_store_get_request (self->dispatcher->gateway->store, self->request_id, on_request_looked_up, self);
 }
 
 void
@@ -206,9 +269,9 @@ tl_dispatcher_result (TlDispatcher *self, const char *device_id,
       answer (TL_RESULT_TAKEN, error, user_data);
       return;
     }
-  result = result_new (self->gateway, answer, user_data, device_id, message->request_id);
+  result = result_new (self, answer, user_data, device_id, message->request_id);
   if (request != NULL && node != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
     check_and_take (self, request, node, message, result);
   else
-    tl_store_get_request (self->gateway->store, message->request_id, on_request_looked_up, result);
+    look_up (result, message);
 }

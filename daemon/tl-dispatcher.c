@@ -71,18 +71,32 @@ tl_dispatcher_open_count (TlDispatcher *self)
   return g_hash_table_size (self->open);
 }
 
+/* When the state ends that the last run left it in. */
+static gint64
+deadline_after_restart (const TlCapabilityRecord *record, gint64 now)
+{
+  if (record->cancel_at > 0)
+    return record->state == TL_REQUEST_QUEUED ? now : now + TL_DISPATCH_CANCEL_MS;
+  if (record->state == TL_REQUEST_RUNNING)
+    return record->updated_at + record->timeout_ms + TL_DISPATCH_GRACE_MS;
+  if (record->state == TL_REQUEST_AWAITING_CONSENT)
+    return record->updated_at + TL_DISPATCH_CONSENT_MS + TL_DISPATCH_GRACE_MS;
+  return record->state == TL_REQUEST_DISPATCHED ? record->expires_at + TL_DISPATCH_GRACE_MS : record->expires_at;
+}
+
 gboolean
 tl_dispatcher_load (TlDispatcher *self, GError **error)
 {
   g_autoptr (GPtrArray) records = tl_store_list_open_requests (self->gateway->store, error);
+  gint64 now = tl_clock_wall_ms (self->gateway->clock);
 
   if (records == NULL)
     return FALSE;
   for (guint i = 0; i < records->len; i++)
     {
       TlOpenRequest *request = tl_dispatcher_track (self, tl_capability_record_copy (g_ptr_array_index (records, i)));
-      if (request->record->state == TL_REQUEST_RUNNING)
-        request->deadline = request->record->updated_at + request->record->timeout_ms + TL_DISPATCH_GRACE_MS;
+
+      request->deadline = deadline_after_restart (request->record, now);
     }
   return TRUE;
 }
@@ -281,6 +295,8 @@ persist (TlDispatcher *self, TlOpenRequest *request, TlRequestState to, const Tl
                                .output = outcome->output,
                                .error = outcome->error,
                                .error_reason = outcome->error_reason,
+                               .output_summary = outcome->output_summary,
+                               .output_sha256 = outcome->output_sha256,
                                .receipt = outcome->receipt,
                                .receipt_hash = outcome->receipt_hash,
                                .actor = outcome->actor,
@@ -404,7 +420,16 @@ end_by_timeout (TlDispatcher *self, TlOpenRequest *request)
 {
   TlRequestState state = request->record->state;
 
-  if (state == TL_REQUEST_QUEUED)
+  if (request->record->cancel_at > 0)
+    {
+      TlRequestOutcome outcome
+          = { .error = state == TL_REQUEST_QUEUED
+                           ? "the request was cancelled"
+                           : "the request was cancelled; the device did not say whether it stopped",
+              .error_reason = "cancelled" };
+      tl_dispatcher_move (self, request, TL_REQUEST_CANCELLED, &outcome, NULL, NULL);
+    }
+  else if (state == TL_REQUEST_QUEUED)
     {
       TlRequestOutcome outcome = { .error = "the device did not connect in time", .error_reason = "expired" };
       tl_dispatcher_move (self, request, TL_REQUEST_EXPIRED, &outcome, NULL, NULL);
@@ -441,19 +466,39 @@ tl_dispatcher_tick (TlDispatcher *self, gint64 now_ms)
 
 /* ---- what the node says ---- */
 
+/* A deadline of the state just entered; a request whose end was asked for keeps the one that it has. */
+static void
+set_deadline (TlOpenRequest *request, gint64 deadline)
+{
+  if (request->record->cancel_at == 0)
+    request->deadline = deadline;
+}
+
+/* It ended while its dispatch event was on the way out of the store: the device does not know yet. */
+static void
+stop_ended (TlDispatcher *self, const char *device_id, const TlEventRecord *event)
+{
+  TlCapabilityRecord record = { .request_id = event->id, .device_id = (char *)device_id };
+
+  if (g_str_equal (event->type, "capability.dispatch"))
+    tl_dispatcher_send_cancel (self, &record, "ended");
+}
+
 void
 tl_dispatcher_event_sent (TlDispatcher *self, const char *device_id, const TlEventRecord *event)
 {
   /* The id of a dispatch event is its request's. */
   TlOpenRequest *request = g_hash_table_lookup (self->open, event->id);
 
+  if (request == NULL || request->ending)
+    stop_ended (self, device_id, event);
   if (request == NULL || !g_str_equal (request->record->device_id, device_id))
     return;
   request->event_seq = event->seq;
   if (request->record->state != TL_REQUEST_QUEUED)
     return;
   if (tl_dispatcher_move (self, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL))
-    request->deadline = request->record->expires_at + TL_DISPATCH_GRACE_MS;
+    set_deadline (request, request->record->expires_at + TL_DISPATCH_GRACE_MS);
 }
 
 void
@@ -513,12 +558,12 @@ tl_dispatcher_node_event (TlDispatcher *self, const char *device_id, const char 
   if (g_str_equal (type, "capability.accepted"))
     {
       if (tl_dispatcher_move (self, request, TL_REQUEST_RUNNING, NULL, NULL, NULL))
-        request->deadline = now + request->record->timeout_ms + TL_DISPATCH_GRACE_MS;
+        set_deadline (request, now + request->record->timeout_ms + TL_DISPATCH_GRACE_MS);
     }
   else if (g_str_equal (type, "capability.awaiting_consent"))
     {
       if (tl_dispatcher_move (self, request, TL_REQUEST_AWAITING_CONSENT, NULL, NULL, NULL))
-        request->deadline = now + TL_DISPATCH_CONSENT_MS + TL_DISPATCH_GRACE_MS;
+        set_deadline (request, now + TL_DISPATCH_CONSENT_MS + TL_DISPATCH_GRACE_MS);
     }
   else if (g_str_equal (type, "capability.progress"))
     {

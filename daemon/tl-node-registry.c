@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tl-node-registry.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/tl-error.h"
@@ -33,6 +34,7 @@ node_free (gpointer data)
   g_clear_pointer (&node->call, tl_rpc_call_unref);
   if (node->registration != NULL)
     twinlatch__v1__register_node_request__free_unpacked (node->registration, NULL);
+  g_hash_table_unref (node->switched_off);
   g_free (node->device_id);
   g_free (node->name);
   g_free (node->address);
@@ -73,6 +75,7 @@ ensure (TlNodeRegistry *self, const char *device_id)
       node->name = g_strdup ("");
       node->address = g_strdup ("");
       node->gateway = self->gateway;
+      node->switched_off = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
       g_hash_table_insert (self->nodes, node->device_id, node);
     }
   return node;
@@ -110,6 +113,19 @@ on_devices_listed (const GError *error, gpointer result, gpointer user_data)
 }
 
 static gboolean
+load_switches (TlNodeRegistry *self, GError **error)
+{
+  g_autoptr (GPtrArray) switches = tl_store_list_switches (self->gateway->store, error);
+
+  for (guint i = 0; switches != NULL && i < switches->len; i++)
+    {
+      const TlSwitchRecord *off = g_ptr_array_index (switches, i);
+      g_hash_table_add (ensure (self, off->device_id)->switched_off, g_strdup (off->capability));
+    }
+  return switches != NULL;
+}
+
+static gboolean
 load_known (TlNodeRegistry *self, GError **error)
 {
   g_autoptr (GPtrArray) nodes = tl_store_list_known_nodes (self->gateway->store, error);
@@ -134,7 +150,7 @@ tl_node_registry_load (TlNodeRegistry *self, GError **error)
 {
   g_autoptr (GPtrArray) records = tl_store_list_nodes (self->gateway->store, error);
 
-  if (records == NULL || !load_known (self, error))
+  if (records == NULL || !load_known (self, error) || !load_switches (self, error))
     return FALSE;
   for (guint i = 0; i < records->len; i++)
     {
@@ -207,6 +223,12 @@ gboolean
 tl_node_is_connected (const TlNode *node)
 {
   return node->stream != NULL;
+}
+
+gboolean
+tl_node_is_switched_off (const TlNode *node, const char *capability)
+{
+  return g_hash_table_contains (node->switched_off, capability);
 }
 
 /* ---- registration ---- */
@@ -333,6 +355,16 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
   tl_store_put_node (self->gateway->store, &record, NULL, NULL);
   announce (self, node);
   return node;
+}
+
+void
+tl_node_registry_switched (TlNodeRegistry *self, TlNode *node, const char *capability, gboolean enabled)
+{
+  if (enabled)
+    g_hash_table_remove (node->switched_off, capability);
+  else
+    g_hash_table_add (node->switched_off, g_strdup (capability));
+  announce (self, node);
 }
 
 /* ---- the stream's sink: gRPC ---- */
@@ -546,6 +578,12 @@ tl_node_registry_push (TlNodeRegistry *self, const char *device_id, const TlEven
 
 /* ---- operators ---- */
 
+static int
+compare_texts (const void *a, const void *b)
+{
+  return strcmp (*(const char *const *)a, *(const char *const *)b);
+}
+
 void
 tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
 {
@@ -564,6 +602,14 @@ tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
   message->acknowledged_seq = node->acknowledged_seq;
   message->state = node->known_only ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_NOT_PAIRED
                                     : (Twinlatch__V1__DeviceState)(node->state + 1);
+  if (g_hash_table_size (node->switched_off) > 0)
+    {
+      guint n = 0;
+
+      message->switched_off = (char **)g_hash_table_get_keys_as_array (node->switched_off, &n);
+      message->n_switched_off = n;
+      qsort (message->switched_off, n, sizeof (char *), compare_texts);
+    }
   if (registration == NULL)
     return;
   message->platform = registration->platform;
@@ -578,6 +624,8 @@ tl_node_wire_clear (Twinlatch__V1__Node *message)
 {
   message->n_capabilities = 0;
   message->capabilities = NULL;
+  message->n_switched_off = 0;
+  g_clear_pointer (&message->switched_off, g_free); /* the words are the node's */
 }
 
 void

@@ -23,6 +23,8 @@ TlCapabilityCall *tl_capability_call_ref (TlCapabilityCall *call);
 void tl_capability_call_unref (TlCapabilityCall *call);
 void tl_capability_call_cancel (TlCapabilityCall *call);
 gboolean tl_capability_call_is_cancelled (TlCapabilityCall *call);
+/* Readable once cancelled, for those that wait in poll(); the call's. -1: this process has no descriptor left. */
+int tl_capability_call_fd (TlCapabilityCall *call);
 /* Longest output in bytes; more is RESOURCE_EXHAUSTED. */
 gsize tl_capability_call_max_output (TlCapabilityCall *call);
 

@@ -545,6 +545,7 @@ make_capabilities (TlNodeRuntime *runtime, GError **error)
   tl_capability_add_echo (runtime->capabilities);
   tl_capability_add_system (runtime->capabilities, &facts, runtime->roots);
   tl_capability_add_fs (runtime->capabilities, runtime->roots);
+  tl_capability_add_process (runtime->capabilities, runtime->config);
   for (guint i = 0; i < runtime->with.n_capabilities; i++)
     tl_capability_set_add (runtime->capabilities, &runtime->with.capabilities[i], runtime->with.capability_data, NULL,
                            NULL);

@@ -111,6 +111,25 @@ check_idle (TlRequestRunner *runner)
   runner->host->idle (runner->user_data);
 }
 
+static void
+need_not_announce (TlRequestRunner *runner, TlRequest *request)
+{
+  if (request->unannounced.data == NULL)
+    return;
+  g_queue_unlink (&runner->unannounced, &request->unannounced);
+  request->unannounced.data = NULL;
+}
+
+static void
+send_accepted (TlRequestRunner *runner, TlRequest *request)
+{
+  tl_json_auto object = json_pack ("{s:s}", "request_id", request->id);
+  g_autofree char *data = tl_json_to_string (object);
+
+  need_not_announce (runner, request);
+  runner->host->send_event ("capability.accepted", data, runner->user_data);
+}
+
 /* ---- handing in ------------------------------------------------------------------------------------------------ */
 
 static gboolean
@@ -270,10 +289,25 @@ tl_request_runner_forget_events (TlRequestRunner *runner)
     g_array_set_size (((TlRequest *)value)->seqs, 0);
 }
 
+/* The gateway may not have heard of it, or have forgotten it with its last moments: a request that runs must not end by
+ * the time that it had to start. */
+static void
+tell_running (TlRequestRunner *runner)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, runner->requests);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    if (((TlRequest *)value)->state == TL_REQUEST_RUNNING)
+      send_accepted (runner, value);
+}
+
 void
 tl_request_runner_link_up (TlRequestRunner *runner)
 {
   runner->link_up = TRUE;
+  tell_running (runner);
   submit_all (runner);
 }
 
@@ -300,15 +334,6 @@ ensure_receipt (TlRequestRunner *runner, TlRequest *request, gboolean allowed, c
   if (request->receipt == NULL)
     request->receipt = tl_receipt_new (allowed, by, request->input, request->requested_by, request->expires_at_ms,
                                        tl_clock_wall_ms (runner->with.clock));
-}
-
-static void
-need_not_announce (TlRequestRunner *runner, TlRequest *request)
-{
-  if (request->unannounced.data == NULL)
-    return;
-  g_queue_unlink (&runner->unannounced, &request->unannounced);
-  request->unannounced.data = NULL;
 }
 
 /* Takes the result. */
@@ -378,16 +403,6 @@ on_timeout (gpointer data)
   finish_code (runner, request, TL_ERROR_TIMED_OUT, message);
   check_idle (runner);
   return G_SOURCE_REMOVE;
-}
-
-static void
-send_accepted (TlRequestRunner *runner, TlRequest *request)
-{
-  tl_json_auto object = json_pack ("{s:s}", "request_id", request->id);
-  g_autofree char *data = tl_json_to_string (object);
-
-  need_not_announce (runner, request);
-  runner->host->send_event ("capability.accepted", data, runner->user_data);
 }
 
 static gboolean

@@ -454,6 +454,28 @@ test_interrupted (Fixture *f, gconstpointer data)
   g_assert_cmpuint (f->n_submitted, ==, 1);
 }
 
+/* A gateway that was away hears again of what runs, and of nothing else. */
+static void
+test_running_is_told_again (Fixture *f, gconstpointer data)
+{
+  g_autofree char *running = new_id ();
+  g_autofree char *ended = new_id ();
+
+  (void)data;
+  dispatch (f, 1, ended, "test.once");
+  wait_result (f, 1);
+  tl_request_runner_submitted (f->runner, ended, NULL);
+  dispatch (f, 2, running, "test.gate");
+  while (f->n_accepted == 0)
+    g_main_context_iteration (NULL, TRUE);
+  tl_request_runner_link_down (f->runner);
+  g_assert_cmpuint (f->n_accepted, ==, 1);
+  tl_request_runner_link_up (f->runner);
+  g_assert_cmpuint (f->n_accepted, ==, 2);
+  set_gate (TRUE);
+  wait_result (f, 2);
+}
+
 /* The result is kept while there is no gateway, and survives the process. */
 static void
 test_kept (Fixture *f, gconstpointer data)
@@ -678,6 +700,7 @@ main (int argc, char **argv)
   ADD ("recorded-before-run", test_recorded_before_run, NULL);
   ADD ("replayed", test_replayed, NULL);
   ADD ("interrupted", test_interrupted, NULL);
+  ADD ("running-is-told-again", test_running_is_told_again, NULL);
   ADD ("kept", test_kept, NULL);
   ADD ("denied", test_denied, "[policy test.once]\nmode=deny\n");
   ADD ("denied-by-default", test_denied, "[policy]\ndefault=deny\n[policy echo]\nmode=allow\n");
