@@ -43,13 +43,13 @@ test_calls (void)
   g_autoptr (TlRpcClient) stranger = fixture_stranger (fixture);
   g_autoptr (Device) device = device_new (fixture->gateway, NULL);
   g_autoptr (TlRpcClient) client = fixture_client (fixture, device);
-  g_autofree char *expected = g_strdup_printf ("call known device:%s /test/Local permission_denied", device->device_id);
+  g_autofree char *expected = g_strdup_printf ("call known device:%s /test/Local not_operator", device->device_id);
 
   assert_call_fails (stranger, "/test/Device", TL_ERROR_UNAUTHENTICATED);
   wait_until (record.told->len == 1);
   g_assert_cmpstr (record.told->pdata[0], ==, "call stranger source:127.0.0.1 /test/Device unauthenticated");
   device_admit (device, fixture->admitted, TL_ROLE_NODE, 0);
-  assert_call_fails (client, "/test/Local", TL_ERROR_PERMISSION_DENIED);
+  assert_call_fails (client, "/test/Local", TL_ERROR_NOT_OPERATOR);
   wait_until (record.told->len == 2);
   g_assert_cmpstr (record.told->pdata[1], ==, expected);
   assert_call (client, "/test/Device");

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "daemon/store/tl-journal.h"
+#include "daemon/store/tl-store-private.h"
 #include "journal/tl-journal-verification.h"
 
 static char *
@@ -92,6 +93,31 @@ test_failures_in_a_batch (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   tl_store_journal (f->store, "test.row", "uid:0", "", NULL, STORE_NOW, answer_callback, &last);
   assert_ok (f, &last);
   assert_sound (f, 2 + 26 + 1);
+}
+
+static gboolean
+run_row_then_failure (TlStoreOperation *operation G_GNUC_UNUSED, TlDatabase *db, GError **error)
+{
+  if (tl_store_journal_append (db, STORE_NOW, "test.undone", NULL, NULL, NULL, error))
+    g_set_error_literal (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "what comes after the row fails");
+  return FALSE;
+}
+
+/* An operation that fails after its row: the row goes with it, and the next one is chained to the one before. */
+static void
+test_failure_behind_the_row (Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+  Answer undone = ANSWER (NULL);
+  Answer last = ANSWER (NULL);
+
+  write_rows (f, 2, STORE_NOW);
+  tl_store_journal (f->store, "test.row", "uid:0", "", NULL, STORE_NOW, NULL, NULL);
+  tl_store_submit (f->store, tl_store_operation_new (run_row_then_failure, TL_STORE_WRITE, NULL), answer_callback,
+                   &undone);
+  tl_store_journal (f->store, "test.row", "uid:0", "", NULL, STORE_NOW, answer_callback, &last);
+  assert_failed (f, &undone, TL_ERROR_INVALID_ARGUMENT);
+  assert_ok (f, &last);
+  assert_sound (f, 4);
 }
 
 /* The decision and its row are one: a code that is not minted (a row too long for its label's sake cannot be made, so
@@ -331,6 +357,7 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
 
   store_test ("/store/journal/failures-in-a-batch", test_failures_in_a_batch);
+  store_test ("/store/journal/failure-behind-the-row", test_failure_behind_the_row);
   store_test ("/store/journal/no-row-without-its-decision", test_no_row_without_its_decision);
   store_test ("/store/journal/disk-fails", test_disk_fails);
   store_test ("/store/journal/does-not-write-over-a-gap", test_does_not_write_over_a_gap);
