@@ -331,9 +331,10 @@ drop_outputs_above (TlDatabase *db, gint64 max_bytes, GError **error)
 gboolean
 tl_store_expire_requests (TlDatabase *db, gint64 now, GError **error)
 {
-  return tl_database_run (db, NULL, error,
-                          "DELETE FROM outputs WHERE completed_at <= ?1 OR id <= (SELECT max (id) FROM outputs) - ?2",
-                          tl_int (now - TL_STORE_OUTPUTS_MS), tl_int (TL_STORE_OUTPUTS_MAX))
+  return tl_database_run (db, NULL, error, "DELETE FROM outputs WHERE completed_at <= ?",
+                          tl_int (now - TL_STORE_OUTPUTS_MS))
+         && tl_database_run (db, NULL, error, "DELETE FROM outputs WHERE id <= (SELECT max (id) FROM outputs) - ?",
+                             tl_int (TL_STORE_OUTPUTS_MAX))
          && drop_outputs_above (db, TL_STORE_OUTPUTS_BYTES, error)
          && tl_database_run (db, NULL, error,
                              "DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests"
