@@ -5,8 +5,10 @@
 
 #include "base/tl-error.h"
 #include "base/tl-file.h"
+#include "base/tl-json.h"
 #include "base/tl-log.h"
 #include "crypto/tl-hash.h"
+#include "daemon/store/tl-journal.h"
 #include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-admin-service.h"
 #include "daemon/tl-dispatcher.h"
@@ -14,6 +16,7 @@
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
+#include "daemon/tl-renewal-service.h"
 #include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "identity/tl-state-lock.h"
@@ -24,6 +27,8 @@
 #define PROBE_TICKS   20 /* health looks at the disk every 10 s; every tick while it is broken */
 
 static void gateway_free (TlGateway *self);
+static void end_superseded (TlGateway *self, gint64 now_us);
+static void superseded_free (gpointer superseded);
 
 /* ---- start ---- */
 
@@ -35,7 +40,7 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
 
   if (!tl_dir_ensure (options->state_dir, 0700, error))
     return FALSE;
-  self->store = tl_store_open (options->state_dir, NULL, error);
+  self->store = tl_store_open_with (options->state_dir, options->store_flags, NULL, error);
   if (self->store == NULL
       || !tl_runtime_import (self->store, options->state_dir, self->started_ms, self->random, error))
     return FALSE;
@@ -149,13 +154,38 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
   self->pairing = tl_pairing_service_new (self);
   self->registry = tl_node_registry_new (self);
   self->dispatcher = tl_dispatcher_new (self);
+  self->renewal = tl_renewal_service_new (self);
   tl_rpc_health_register (self->health, self->server);
   tl_pairing_service_register (self->pairing, self->server);
   tl_node_service_register (self, self->server);
+  tl_renewal_service_register (self->renewal, self->server);
   tl_admin_service_register (self, self->server);
 }
 
 /* ---- now and then ---- */
+
+/* PROTOCOL 4: SERVING only while the store accepts writes; and while nothing of it is known to be damaged. */
+static void
+update_health (TlGateway *self)
+{
+  TlStoreCheck check = { 0 };
+  gboolean damaged;
+
+  tl_store_get_check (self->store, &check);
+  damaged = check.verdict == TL_STORE_CHECK_DAMAGED;
+  if (damaged && !self->damage_journalled)
+    {
+      tl_json_auto detail = json_pack ("{s:s}", "problem", check.problem);
+      g_autofree char *text = tl_json_to_string (detail);
+
+      self->damage_journalled = TRUE;
+      tl_log (TL_LOG_ERROR, "the store is damaged; health says NOT_SERVING", "problem", check.problem, NULL);
+      tl_store_journal (self->store, TL_JOURNAL_STORE_DAMAGED, NULL, NULL, text, tl_clock_wall_ms (self->clock), NULL,
+                        NULL);
+    }
+  tl_store_check_clear (&check);
+  tl_rpc_health_set_serving (self->health, tl_store_is_writable (self->store) && !damaged);
+}
 
 static void
 on_probed (const GError *error, gpointer result, gpointer user_data)
@@ -163,7 +193,8 @@ on_probed (const GError *error, gpointer result, gpointer user_data)
   TlGateway *self = user_data;
 
   self->probing = FALSE;
-  tl_rpc_health_set_serving (self->health, error == NULL);
+  if (self->tick_source != 0) /* not while it closes */
+    update_health (self);
 }
 
 static void
@@ -186,10 +217,10 @@ on_tick (gpointer user_data)
 
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
+  end_superseded (self, tl_clock_monotonic_us (self->clock));
+  update_health (self);
   tl_journal_service_tick (self->journal, now);
   keep_snapshot (self);
-  if (!writable)
-    tl_rpc_health_set_serving (self->health, FALSE);
   if (self->ticks++ % PROBE_TICKS == 0 || !writable)
     {
       if (!self->probing)
@@ -252,6 +283,7 @@ gateway_free (TlGateway *self)
     }
   g_clear_pointer (&self->server, tl_rpc_server_unref);
   g_clear_pointer (&self->pairing, tl_pairing_service_free);
+  g_clear_pointer (&self->renewal, tl_renewal_service_free);
   g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
   g_clear_pointer (&self->registry, tl_node_registry_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
@@ -262,6 +294,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->admitted, tl_admitted_set_unref);
   g_clear_pointer (&self->admission, tl_store_admission_free);
   g_clear_pointer (&self->seen, g_hash_table_unref);
+  g_queue_clear_full (&self->superseded, superseded_free);
   g_strfreev (self->listeners);
   g_strfreev (self->advertised);
   g_free (self->state_dir);
@@ -309,6 +342,48 @@ tl_gateway_end_certificates (TlGateway *self, const GPtrArray *fingerprints)
     }
 }
 
+/* A leaf that was renewed. */
+typedef struct
+{
+  gint64 end_us;
+  GPtrArray *fingerprints;
+} Superseded;
+
+static void
+superseded_free (gpointer data)
+{
+  Superseded *superseded = data;
+
+  g_ptr_array_unref (superseded->fingerprints);
+  g_free (superseded);
+}
+
+static void
+supersede (TlGateway *self, GPtrArray *fingerprints)
+{
+  gint64 now = tl_clock_wall_ms (self->clock);
+  Superseded *superseded = g_new0 (Superseded, 1);
+
+  for (guint i = 0; i < fingerprints->len; i++)
+    tl_admitted_set_supersede (self->admitted, g_ptr_array_index (fingerprints, i), now + TL_GATEWAY_SUPERSEDED_MS);
+  superseded->end_us = tl_clock_monotonic_us (self->clock) + TL_GATEWAY_SUPERSEDED_MS * G_GINT64_CONSTANT (1000);
+  superseded->fingerprints = g_ptr_array_ref (fingerprints);
+  g_queue_push_tail (&self->superseded, superseded);
+}
+
+static void
+end_superseded (TlGateway *self, gint64 now_us)
+{
+  Superseded *oldest;
+
+  while ((oldest = g_queue_peek_head (&self->superseded)) != NULL && oldest->end_us <= now_us)
+    {
+      g_queue_pop_head (&self->superseded);
+      tl_gateway_end_certificates (self, oldest->fingerprints);
+      superseded_free (oldest);
+    }
+}
+
 typedef struct
 {
   TlGateway *gateway;
@@ -326,7 +401,17 @@ on_certificate_used (const GError *error, gpointer result, gpointer user_data)
       g_hash_table_remove (wait->gateway->seen, wait->fingerprint); /* the next call tries again */
     }
   else
-    tl_gateway_end_certificates (wait->gateway, result);
+    {
+      const TlCertificateUse *use = result;
+      TlRenewalDesk *desk = tl_renewal_service_desk (wait->gateway->renewal);
+
+      tl_renewal_desk_reached (desk, TL_DESK_USED);
+      if (use->renewal)
+        supersede (wait->gateway, use->ended);
+      else
+        tl_gateway_end_certificates (wait->gateway, use->ended);
+      tl_renewal_desk_reached (desk, TL_DESK_SUPERSEDED);
+    }
   g_free (wait->fingerprint);
   g_free (wait);
 }

@@ -9,7 +9,7 @@
 #include "agent/node/tl-node-marker.h"
 #include "base/tl-error.h"
 #include "base/tl-file.h"
-#include "base/tl-json.h"
+#include "base/tl-json-sum.h"
 #include "base/tl-log.h"
 #include "base/tl-paths.h"
 #include "base/tl-ulid.h"
@@ -18,6 +18,7 @@
 #define SECRETS_FOLDER   "secrets"
 #define CURSOR_FILE      "cursor.json"
 #define IDENTITY_ITEM    "identity"
+#define NEXT_ITEM        "identity-next"
 #define MAX_CURSOR_BYTES 1024
 #define LOCK_TIMEOUT_MS  5000
 
@@ -83,16 +84,25 @@ tl_node_state_list (const char *node_dir, GError **error)
   g_autofree char *base = resolve_node_dir (node_dir);
   g_autoptr (GPtrArray) ids = scan (base, error);
   g_autoptr (GPtrArray) readable = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) damage = NULL;
 
   if (ids == NULL)
     return NULL;
   for (guint i = 0; i < ids->len; i++)
     {
       g_autofree char *directory = g_build_filename (base, ids->pdata[i], NULL);
-      g_autoptr (TlNodeMarker) marker = tl_node_marker_load (directory, NULL);
+      g_autoptr (GError) problem = NULL;
+      g_autoptr (TlNodeMarker) marker = tl_node_marker_load (directory, &problem);
 
       if (marker != NULL)
         g_ptr_array_add (readable, g_strdup (ids->pdata[i]));
+      else if (damage == NULL)
+        damage = g_steal_pointer (&problem);
+    }
+  if (readable->len == 0 && damage != NULL) /* "not paired" would be wrong advice */
+    {
+      g_propagate_error (error, g_steal_pointer (&damage));
+      return NULL;
     }
   return g_steal_pointer (&readable);
 }
@@ -180,17 +190,32 @@ tl_node_state_directory (TlNodeState *state)
   return state->directory;
 }
 
-static gboolean
-store_identity (const char *directory, TlDeviceIdentity *identity, GError **error)
+static TlSecretStore *
+open_secrets (const char *directory, GError **error)
 {
   g_autofree char *folder = g_build_filename (directory, SECRETS_FOLDER, NULL);
-  g_autoptr (TlSecretStore) store = tl_secret_store_new_file (folder, NULL, error);
+
+  return tl_secret_store_new_file (folder, NULL, error);
+}
+
+static gboolean
+store_item (const char *directory, const char *item, TlDeviceIdentity *identity, GError **error)
+{
+  g_autoptr (TlSecretStore) store = open_secrets (directory, error);
   g_autoptr (TlSecret) value = NULL;
 
   if (store == NULL)
     return FALSE;
   value = tl_device_identity_serialise (identity, error);
-  return value != NULL && tl_secret_store_store_sync (store, IDENTITY_ITEM, value, error);
+  return value != NULL && tl_secret_store_store_sync (store, item, value, error);
+}
+
+static gboolean
+drop_item (const char *directory, const char *item, GError **error)
+{
+  g_autoptr (TlSecretStore) store = open_secrets (directory, error);
+
+  return store != NULL && tl_secret_store_delete_sync (store, item, error);
 }
 
 /* What the identity itself says; the rest of the marker is the caller's. Strings are borrowed or in *fingerprint. */
@@ -248,10 +273,11 @@ tl_node_state_create (const char *node_dir, TlDeviceIdentity *identity, const ch
   if (lock == NULL || !check_new (state->directory, marker.gateway_id, replace, error))
     return NULL;
 
-  /* Identity first: a marker without its secret would mean "lost" for ever. One atomic rename replaces an old secret;
+  /* A renewal of the pairing before is nothing to this one. Then the identity: a marker without its secret would mean
+   * "lost" for ever. One atomic rename replaces an old secret;
    * if the machine dies before the marker follows, load_identity() brings the marker up to date. */
-  if (!store_identity (state->directory, identity, error) || !tl_file_remove (cursor, error)
-      || !tl_node_marker_save (&marker, state->directory, error))
+  if (!drop_item (state->directory, NEXT_ITEM, error) || !store_item (state->directory, IDENTITY_ITEM, identity, error)
+      || !tl_file_remove (cursor, error) || !tl_node_marker_save (&marker, state->directory, error))
     return NULL;
   state->marker = tl_node_marker_copy (&marker);
   return g_steal_pointer (&state);
@@ -348,7 +374,32 @@ tl_node_state_store_identity (TlNodeState *state, TlDeviceIdentity *identity, GE
 {
   g_autoptr (TlStateLock) lock = tl_state_lock_acquire (state->directory, LOCK_TIMEOUT_MS, error);
 
-  return lock != NULL && store_identity (state->directory, identity, error);
+  return lock != NULL && store_item (state->directory, IDENTITY_ITEM, identity, error);
+}
+
+TlDeviceIdentity *
+tl_node_state_load_next (TlNodeState *state, GError **error)
+{
+  g_autoptr (TlSecretStore) store = open_secrets (state->directory, error);
+  g_autoptr (TlSecret) value = store != NULL ? tl_secret_store_lookup_sync (store, NEXT_ITEM, error) : NULL;
+
+  return value != NULL ? tl_device_identity_parse (value, error) : NULL;
+}
+
+gboolean
+tl_node_state_store_next (TlNodeState *state, TlDeviceIdentity *next, GError **error)
+{
+  g_autoptr (TlStateLock) lock = tl_state_lock_acquire (state->directory, LOCK_TIMEOUT_MS, error);
+
+  return lock != NULL && store_item (state->directory, NEXT_ITEM, next, error);
+}
+
+gboolean
+tl_node_state_drop_next (TlNodeState *state, GError **error)
+{
+  g_autoptr (TlStateLock) lock = tl_state_lock_acquire (state->directory, LOCK_TIMEOUT_MS, error);
+
+  return lock != NULL && drop_item (state->directory, NEXT_ITEM, error);
 }
 
 gboolean
@@ -371,6 +422,24 @@ tl_node_state_set_addresses (TlNodeState *state, const char *const *addresses, G
 }
 
 gboolean
+tl_node_state_learn_addresses (TlNodeState *state, const char *const *advertised, GError **error)
+{
+  const char *const *known = state->marker->addresses;
+  g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
+
+  if (advertised == NULL || advertised[0] == NULL)
+    return TRUE;
+  for (guint i = 0; known[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
+    if (i == 0 || g_strv_contains (advertised, known[i]))
+      g_ptr_array_add (addresses, g_strdup (known[i]));
+  for (guint i = 0; advertised[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
+    if (!g_strv_contains (known, advertised[i]))
+      g_ptr_array_add (addresses, g_strdup (advertised[i]));
+  g_ptr_array_add (addresses, NULL);
+  return tl_node_state_set_addresses (state, (const char *const *)addresses->pdata, error);
+}
+
+gboolean
 tl_node_state_get_cursor (TlNodeState *state, guint64 *seq, char **event_id, GError **error)
 {
   g_autofree char *path = g_build_filename (state->directory, CURSOR_FILE, NULL);
@@ -389,7 +458,8 @@ tl_node_state_get_cursor (TlNodeState *state, guint64 *seq, char **event_id, GEr
     {
       object = tl_json_parse (g_bytes_get_data (bytes, NULL), (gssize)g_bytes_get_size (bytes), MAX_CURSOR_BYTES,
                               &problem);
-      if (object == NULL || !tl_json_get_int (object, "seq", TRUE, 0, TL_JSON_MAX_INTEGER - 1, 0, &value, &problem)
+      if (object == NULL || !tl_json_check_sum (object, &problem)
+          || !tl_json_get_int (object, "seq", TRUE, 0, TL_JSON_MAX_INTEGER - 1, 0, &value, &problem)
           || !tl_json_get_string (object, "event_id", TRUE, &id, &problem))
         {
           g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "%s is damaged: %s", path, problem->message);
@@ -408,7 +478,7 @@ tl_node_state_set_cursor (TlNodeState *state, guint64 seq, const char *event_id,
   tl_json_auto object = json_pack ("{s:I, s:s}", "seq", (json_int_t)seq, "event_id", event_id);
   g_autofree char *text = NULL;
 
-  if (object == NULL || seq >= (guint64)TL_JSON_MAX_INTEGER)
+  if (object == NULL || seq >= (guint64)TL_JSON_MAX_INTEGER || !tl_json_add_sum (object))
     {
       g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "event cursor %" G_GUINT64_FORMAT " cannot be stored",
                    seq);
