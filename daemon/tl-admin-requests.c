@@ -193,11 +193,14 @@ on_switched (const GError *error, gpointer nothing G_GNUC_UNUSED, gpointer user_
 {
   Switching *self = user_data;
   TlNode *node = tl_node_registry_lookup (self->gateway->registry, self->device_id);
+  g_autoptr (GError) gone = NULL;
   guint cancelled = 0;
 
-  if (error != NULL || node == NULL)
+  if (error == NULL && node == NULL) /* removed meanwhile */
+    gone = g_error_new (TL_ERROR, TL_ERROR_NOT_FOUND, "the device %s is not known any more", self->device_id);
+  if (error != NULL || gone != NULL)
     {
-      tl_rpc_call_finish (self->call, error);
+      tl_rpc_call_finish (self->call, error != NULL ? error : gone);
       switching_free (self);
       return;
     }

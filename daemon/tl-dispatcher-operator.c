@@ -10,6 +10,17 @@
 
 /* What an operator does with a request that is there: ends it, follows it. */
 
+/* A request that the store calls open and that is not open here is about to be found as ended: looked at so often. */
+#define MAX_LOOKS 100
+
+static void
+finish_undecided (TlRpcCall *call)
+{
+  g_autoptr (GError) error
+      = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request's end is being written; try again");
+  tl_rpc_call_finish (call, error);
+}
+
 /* ---- cancelling ---- */
 
 typedef struct
@@ -17,6 +28,7 @@ typedef struct
   TlDispatcher *dispatcher;
   TlRpcCall *call; /* NULL: nobody asks how it went */
   char *request_id, *actor, *reason;
+  guint looks;
 } Cancellation;
 
 static Cancellation *
@@ -205,6 +217,11 @@ on_cancel_found (const GError *error, gpointer result, gpointer user_data)
     }
   else if (tl_request_state_is_final (record->state))
     cancel_over (self, record);
+  else if ((request == NULL || request->ending) && self->looks++ == MAX_LOOKS)
+    {
+      finish_undecided (self->call);
+      cancellation_free (self);
+    }
   else if (request == NULL || request->ending) /* its end is on the way into the store, where it is found next time */
     tl_store_find_request (self->dispatcher->gateway->store, record->request_id, on_cancel_found, self);
   else if (request->record->cancel_at > 0)
@@ -262,6 +279,7 @@ typedef struct
 {
   TlDispatcher *dispatcher;
   TlRpcCall *call;
+  guint looks;
 } Follower;
 
 static void
@@ -338,6 +356,11 @@ on_follow_found (const GError *error, gpointer result, gpointer user_data)
     follow_open (self, request);
   else if (tl_request_state_is_final (record->state))
     follow_ended (self, record);
+  else if (self->looks++ == MAX_LOOKS)
+    {
+      finish_undecided (self->call);
+      follower_free (self);
+    }
   else /* it ended since the store looked: it is found as ended next time */
     tl_store_find_request (self->dispatcher->gateway->store, record->request_id, on_follow_found, self);
 }

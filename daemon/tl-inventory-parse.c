@@ -309,8 +309,8 @@ parse_request (Parse *parse, const char *key, const json_t *entry, GError **erro
       || !take_request_state (entry, &request->state, error) || !take_request_times (entry, request, error)
       || !tl_json_get_int (entry, "max_payload_bytes", FALSE, 0, G_MAXUINT32, 0, &max_payload, error)
       || !take_text (entry, "requested_by", 128, &request->requested_by, error)
-      || !take_text (entry, "input_summary", TL_INVENTORY_MAX_TEXT, &request->input, error)
-      || !take_text (entry, "output_summary", TL_INVENTORY_MAX_TEXT, &request->output, error)
+      || !take_text (entry, "input_summary", TL_INVENTORY_MAX_TEXT, &request->input_summary, error)
+      || !take_text (entry, "output_summary", TL_INVENTORY_MAX_TEXT, &request->output_summary, error)
       || !take_text (entry, "error", TL_INVENTORY_MAX_TEXT, &request->error, error)
       || !take_text (entry, "error_reason", TL_NODE_MAX_TEXT, &request->error_reason, error))
     return FALSE;

@@ -94,8 +94,8 @@ request_to_json (const TlCapabilityRecord *request)
                     moment (request->updated_at), "dispatched_at_unix_ms", moment (request->dispatched_at),
                     "completed_at_unix_ms", moment (request->completed_at), "expires_at_unix_ms",
                     moment (request->expires_at), "max_payload_bytes", (json_int_t)request->max_payload_bytes,
-                    "input_summary", text (request->input), "output_summary", text (request->output), "error",
-                    text (request->error), "error_reason", text (request->error_reason));
+                    "input_summary", text (request->input_summary), "output_summary", text (request->output_summary),
+                    "error", text (request->error), "error_reason", text (request->error_reason));
 }
 
 typedef json_t *(*ToJson) (gconstpointer record);

@@ -10,7 +10,7 @@
 /* Capability requests as operators see them, open and ended; what is kept of them, and for how long. */
 
 /* Rows looked at for one page: a filter that fits few rows must not hold up the others that wait for the store. */
-#define LIST_MAX_SCANNED 20000
+#define LIST_MAX_SCANNED 5000
 /* Rows dropped at a time, for the same reason: the next run goes on. */
 #define DROP_AT_ONCE "20000"
 
@@ -105,7 +105,7 @@ page_free (gpointer data)
 #define SELECT_LIST                                                                                                    \
   "SELECT request_id, device_id, capability, NULL, state, requested_by, max_payload_bytes, timeout_ms, created_at,"    \
   " updated_at, dispatched_at, completed_at, expires_at, error, error_reason, NULL, event_seq, input_summary,"         \
-  " output_summary, input_sha256, output_sha256, cancel_at, cancelled_by FROM requests "
+  " output_summary, input_sha256, output_sha256, cancel_at, cancelled_by"
 #define OPEN_STATES ((1u << TL_REQUEST_SUCCEEDED) - 1)
 
 /* The one index that has the rows in order; the rest of the filter is looked at row by row. */
@@ -114,17 +114,18 @@ start_list (TlDatabase *db, const TlRequestFilter *filter, const char *token, GE
 {
   const char *before = *token != '\0' ? token : "~";
 
-  if (filter->device_id != NULL)
-    return tl_database_query (db, error,
-                              SELECT_LIST
-                              "WHERE device_id = ? AND request_id < ? ORDER BY device_id DESC, request_id DESC",
-                              tl_text (filter->device_id), tl_text (before));
   if (filter->states != 0 && (filter->states & ~OPEN_STATES) == 0)
     return tl_database_query (db, error,
-                              SELECT_LIST "WHERE state < " SQL_REQUEST_FIRST_FINAL
-                                          " AND request_id < ? ORDER BY request_id DESC",
-                              tl_text (before));
-  return tl_database_query (db, error, SELECT_LIST "WHERE request_id < ? ORDER BY request_id DESC", tl_text (before));
+                              SELECT_LIST FROM_OPEN_REQUESTS
+                              " AND request_id < ?1 AND (?2 IS NULL OR device_id = ?2) ORDER BY request_id DESC",
+                              tl_text (before), tl_text (filter->device_id));
+  if (filter->device_id != NULL)
+    return tl_database_query (db, error,
+                              SELECT_LIST " FROM requests WHERE device_id = ? AND request_id < ?"
+                                          " ORDER BY device_id DESC, request_id DESC",
+                              tl_text (filter->device_id), tl_text (before));
+  return tl_database_query (db, error, SELECT_LIST " FROM requests WHERE request_id < ? ORDER BY request_id DESC",
+                            tl_text (before));
 }
 
 static gboolean
@@ -330,9 +331,10 @@ drop_outputs_above (TlDatabase *db, gint64 max_bytes, GError **error)
 gboolean
 tl_store_expire_requests (TlDatabase *db, gint64 now, GError **error)
 {
-  return tl_database_run (db, NULL, error,
-                          "DELETE FROM outputs WHERE completed_at <= ?1 OR id <= (SELECT max (id) FROM outputs) - ?2",
-                          tl_int (now - TL_STORE_OUTPUTS_MS), tl_int (TL_STORE_OUTPUTS_MAX))
+  return tl_database_run (db, NULL, error, "DELETE FROM outputs WHERE completed_at <= ?",
+                          tl_int (now - TL_STORE_OUTPUTS_MS))
+         && tl_database_run (db, NULL, error, "DELETE FROM outputs WHERE id <= (SELECT max (id) FROM outputs) - ?",
+                             tl_int (TL_STORE_OUTPUTS_MAX))
          && drop_outputs_above (db, TL_STORE_OUTPUTS_BYTES, error)
          && tl_database_run (db, NULL, error,
                              "DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests"

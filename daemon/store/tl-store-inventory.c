@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-inventory-records.h"
 
+#include <string.h>
+
+#include "base/tl-json-summary.h"
 #include "daemon/store/tl-journal.h"
 #include "daemon/store/tl-store-private.h"
 
@@ -155,6 +158,8 @@ read_request (sqlite3_stmt *query)
   request->expires_at = sqlite3_column_int64 (query, 10);
   request->error = tl_column_text (query, 11);
   request->error_reason = tl_column_text (query, 12);
+  request->input_summary = tl_column_text (query, 13);
+  request->output_summary = tl_column_text (query, 14);
   return request;
 }
 
@@ -163,7 +168,7 @@ read_request (sqlite3_stmt *query)
   " identity_public, decided_by, reason, requested_at, expires_at, decided_at FROM pairings "
 #define SELECT_REQUESTS                                                                                                \
   "SELECT request_id, device_id, capability, state, requested_by, max_payload_bytes, created_at, updated_at,"          \
-  " dispatched_at, completed_at, expires_at, error, error_reason FROM requests "
+  " dispatched_at, completed_at, expires_at, error, error_reason, input_summary, output_summary"
 #define SELECT_KNOWN_NODES                                                                                             \
   "SELECT device_id, platform, capabilities, registered_at, last_seen_at, last_event_name, last_event_at"              \
   " FROM known_nodes ORDER BY device_id"
@@ -205,10 +210,9 @@ read_nodes (TlDatabase *db, TlInventory *inventory, GError **error)
 static gboolean
 read_requests (TlDatabase *db, TlInventory *inventory, GError **error)
 {
-  tl_query_auto open
-      = tl_database_query (db, error, SELECT_REQUESTS "WHERE state < " SQL_REQUEST_FIRST_FINAL " ORDER BY request_id");
+  tl_query_auto open = tl_database_query (db, error, SELECT_REQUESTS FROM_OPEN_REQUESTS " ORDER BY request_id");
   tl_query_auto finished = tl_database_query (db, error,
-                                              SELECT_REQUESTS "WHERE state >= " SQL_REQUEST_FIRST_FINAL
+                                              SELECT_REQUESTS " FROM requests WHERE state >= " SQL_REQUEST_FIRST_FINAL
                                                               " ORDER BY completed_at DESC LIMIT ?",
                                               tl_int (TL_INVENTORY_MAX_FINISHED));
 
@@ -265,18 +269,33 @@ import_node (TlDatabase *db, const TlInventoryNode *node, GError **error)
                           tl_int (node->last_event_at));
 }
 
+/* At most what the schema takes, whole characters. NULL stays NULL. */
+static char *
+fit_summary (const char *text)
+{
+  char *cut = g_strdup (text);
+
+  if (cut != NULL && strlen (cut) > TL_JSON_SUMMARY_MAX)
+    *g_utf8_find_prev_char (cut, cut + TL_JSON_SUMMARY_MAX + 1) = '\0';
+  return cut;
+}
+
 static gboolean
 import_request (TlDatabase *db, const TlCapabilityRecord *request, GError **error)
 {
+  g_autofree char *input = fit_summary (request->input_summary);
+  g_autofree char *output = fit_summary (request->output_summary);
+
   return tl_database_run (db, NULL, error,
                           "INSERT INTO requests (request_id, device_id, capability, state, requested_by,"
                           " max_payload_bytes, timeout_ms, created_at, updated_at, dispatched_at, completed_at,"
-                          " expires_at, error, error_reason) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)",
+                          " expires_at, error, error_reason, input_summary, output_summary)"
+                          " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                           tl_text (request->request_id), tl_text (request->device_id), tl_text (request->capability),
                           tl_int (request->state), tl_text (request->requested_by), tl_int (request->max_payload_bytes),
                           tl_int (request->created_at), tl_int (request->updated_at), tl_int (request->dispatched_at),
                           tl_int (request->completed_at), tl_int (request->expires_at), tl_text (request->error),
-                          tl_text (request->error_reason));
+                          tl_text (request->error_reason), tl_text (input), tl_text (output));
 }
 
 /* What PROTOCOL 3 needs and an earlier gateway did not have is filled with what fits nothing. */

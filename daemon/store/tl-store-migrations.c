@@ -158,6 +158,7 @@ static const char version_5[]
     = "CREATE TABLE outputs ("
       "  id INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE CHECK (length (request_id) = 26),"
       "  completed_at INTEGER NOT NULL, bytes INTEGER NOT NULL, output TEXT NOT NULL) STRICT;"
+      "CREATE INDEX outputs_size ON outputs (completed_at, bytes);" /* their sum is asked for often */
       "INSERT INTO outputs (request_id, completed_at, bytes, output)"
       "  SELECT request_id, completed_at, length (CAST (output AS BLOB)), output FROM requests"
       "  WHERE output IS NOT NULL AND state >= " SQL_REQUEST_FIRST_FINAL " ORDER BY completed_at;"

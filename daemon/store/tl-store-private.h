@@ -390,6 +390,8 @@ GPtrArray *tl_store_fail_requests (TlDatabase *db, const char *device_id, const 
   "request_id, device_id, capability, input, state, requested_by, max_payload_bytes, timeout_ms, created_at, "         \
   "updated_at, dispatched_at, completed_at, expires_at, error, error_reason, receipt, event_seq, input_summary, "      \
   "output_summary, input_sha256, output_sha256, cancel_at, cancelled_by"
+/* Named, or SQLite reads all of history in the order of its ids to find the few that are open. */
+#define FROM_OPEN_REQUESTS " FROM requests INDEXED BY requests_open WHERE state < " SQL_REQUEST_FIRST_FINAL
 /* The row of a query for REQUEST_COLUMNS. */
 TlCapabilityRecord *tl_store_read_request (sqlite3_stmt *query);
 /* All rows of one: GPtrArray of TlCapabilityRecord. */

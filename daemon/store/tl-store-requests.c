@@ -328,9 +328,7 @@ static gboolean
 run_list_open_requests (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   tl_query_auto query
-      = tl_database_query (db, error,
-                           "SELECT " REQUEST_COLUMNS " FROM requests WHERE state < " SQL_REQUEST_FIRST_FINAL
-                           " ORDER BY request_id");
+      = tl_database_query (db, error, "SELECT " REQUEST_COLUMNS FROM_OPEN_REQUESTS " ORDER BY request_id");
 
   operation->result = tl_store_read_requests (db, query, error);
   return operation->result != NULL;

@@ -317,6 +317,8 @@ class Kill(twinlatch.TestCase):
         self.assertGreater(sum(len(r) for r in ran.values()), ROUNDS, "that was no work")
 
     def check_journal(self, requests):
+        verdict = twinlatch.Cli(self.gw.environment).json("journal", "verify")
+        self.assertGreater(verdict["receipts"], len(self.acked.results) // 2, verdict)
         self.gw.stop()
         with contextlib.closing(sqlite3.connect(self.gw.state / "twinlatch.db")) as database:
             rows = database.execute("SELECT seq, time, kind, actor, subject, detail, hash FROM journal ORDER BY seq").fetchall()

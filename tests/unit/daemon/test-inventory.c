@@ -91,7 +91,7 @@ test_seed (void)
   g_assert_cmpint (request->state, ==, TL_REQUEST_FAILED);
   g_assert_cmpstr (request->error_reason, ==, "interrupted");
   g_assert_cmpint (request->completed_at, ==, 20);
-  g_assert_cmpstr (request->input, ==, "in");
+  g_assert_cmpstr (request->input_summary, ==, "in");
 }
 
 /* Every map, and every member beside the ids, may be missing. */
