@@ -6,8 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* The handlers behind the method table: tl-admin-pairing.c, tl-admin-devices.c, tl-admin-nodes.c, tl-admin-status.c.
- * user_data: the gateway. */
+/* The handlers behind the method table: tl-admin-pairing.c, tl-admin-devices.c, tl-admin-nodes.c, tl-admin-requests.c,
+ * tl-admin-status.c. user_data: the gateway. */
 void tl_admin_on_mint (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_list_codes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_cancel_code (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
@@ -37,6 +37,12 @@ void tl_admin_on_watch_nodes (TlRpcCall *call, const ProtobufCMessage *message, 
 void tl_admin_on_watch_nodes_end (TlRpcCall *call, gpointer user_data);
 void tl_admin_on_execute (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_execute_end (TlRpcCall *call, gpointer user_data);
+
+void tl_admin_on_cancel_request (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_list_requests (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_get_request (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_watch_request (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
+void tl_admin_on_set_node_capability (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 
 void tl_admin_on_status (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_admin_on_ca_bundle (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);

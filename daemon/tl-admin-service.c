@@ -46,6 +46,10 @@ REMOTE_HANDLER (revoke_device)
 REMOTE_HANDLER (list_nodes)
 REMOTE_HANDLER (watch_nodes)
 REMOTE_HANDLER (execute)
+REMOTE_HANDLER (cancel_request)
+REMOTE_HANDLER (list_requests)
+REMOTE_HANDLER (get_request)
+REMOTE_HANDLER (watch_request)
 REMOTE_HANDLER (status)
 REMOTE_HANDLER (ca_bundle)
 
@@ -88,6 +92,16 @@ static const TlRpcMethod methods[] = {
               tl_admin_on_watch_nodes_end),
   REMOTE_ROW ("ExecuteCapability", TL_RPC_SERVER_STREAM, execute_capability_request, execute_capability_response,
               TL_DISPATCH_MAX_PAYLOAD + MAX_SMALL, on_execute, tl_admin_on_execute_end),
+  ROW ("SetNodeCapability", TL_RPC_UNARY, set_node_capability_request, set_node_capability_response, MAX_SMALL,
+       tl_admin_on_set_node_capability, NULL),
+  REMOTE_ROW ("CancelCapability", TL_RPC_UNARY, cancel_capability_request, cancel_capability_response, MAX_SMALL,
+              on_cancel_request, NULL),
+  REMOTE_ROW ("ListCapabilityRequests", TL_RPC_UNARY, list_capability_requests_request,
+              list_capability_requests_response, MAX_SMALL, on_list_requests, NULL),
+  REMOTE_ROW ("GetCapabilityRequest", TL_RPC_UNARY, get_capability_request_request, get_capability_request_response,
+              MAX_SMALL, on_get_request, NULL),
+  REMOTE_ROW ("WatchCapabilityRequest", TL_RPC_SERVER_STREAM, watch_capability_request_request,
+              execute_capability_response, MAX_SMALL, on_watch_request, tl_admin_on_execute_end),
   REMOTE_ROW ("GetStatus", TL_RPC_UNARY, get_status_request, get_status_response, MAX_SMALL, on_status, NULL),
   REMOTE_ROW ("GetCaBundle", TL_RPC_UNARY, get_ca_bundle_request, get_ca_bundle_response, MAX_SMALL, on_ca_bundle,
               NULL),

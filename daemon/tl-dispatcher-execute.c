@@ -2,9 +2,10 @@
 #include <string.h>
 
 #include "base/tl-error.h"
-#include "base/tl-json.h"
+#include "base/tl-json-summary.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
+#include "crypto/tl-hash.h"
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-capability-name.h"
 #include "daemon/tl-dispatcher-private.h"
@@ -67,21 +68,30 @@ check_limits (const Twinlatch__V1__ExecuteCapabilityRequest *request, TlCapabili
   return FALSE;
 }
 
+/* Checks the input, and keeps what history will have of it. */
 static gboolean
-check_input (const char *input, guint32 max, GError **error)
+check_input (TlCapabilityRecord *record, GError **error)
 {
+  gsize length = strlen (record->input);
+  guint8 digest[TL_SHA256_LENGTH];
   tl_json_auto value = NULL;
 
-  if (strlen (input) > max)
+  if (length > record->max_payload_bytes)
     {
-      g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED, "the input has %zu bytes, the limit is %u",
-                   strlen (input), max);
+      g_set_error (error, TL_ERROR, TL_ERROR_RESOURCE_EXHAUSTED, "the input has %zu bytes, the limit is %u", length,
+                   record->max_payload_bytes);
       return FALSE;
     }
-  value = tl_json_parse (input, -1, 0, error);
+  value = tl_json_parse (record->input, (gssize)length, 0, error);
   if (value == NULL)
-    g_prefix_error (error, "input: ");
-  return value != NULL;
+    {
+      g_prefix_error (error, "input: ");
+      return FALSE;
+    }
+  record->input_summary = tl_json_summary (value);
+  tl_sha256 (record->input, length, digest);
+  record->input_sha256 = g_bytes_new (digest, sizeof digest);
+  return TRUE;
 }
 
 static gboolean
@@ -103,6 +113,10 @@ check_node (const TlNode *node, const Twinlatch__V1__ExecuteCapabilityRequest *r
                  "device '%s' does not announce '%s'; see 'twinlatch nodes show'", node->name, request->capability);
   else if (!capability->available)
     g_set_error (error, TL_ERROR, TL_ERROR_CAPABILITY_UNKNOWN, "'%s' is switched off on device '%s'",
+                 request->capability, node->name);
+  else if (tl_node_is_switched_off (node, request->capability))
+    g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
+                 "'%s' was switched off for device '%s' at the gateway; see 'twinlatch nodes capability'",
                  request->capability, node->name);
   else if (request->no_wait && !tl_node_is_connected (node))
     g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION, "device '%s' is not connected", node->name);
@@ -146,8 +160,7 @@ make_record (TlDispatcher *self, TlRpcCall *call, const char *device_id,
       return NULL;
     }
   record->input = g_strdup (request->input[0] != '\0' ? request->input : "{}");
-  if (!check_open (self, call, error) || !check_limits (request, record, error)
-      || !check_input (record->input, record->max_payload_bytes, error)
+  if (!check_open (self, call, error) || !check_limits (request, record, error) || !check_input (record, error)
       || !check_node (tl_node_registry_lookup (gateway->registry, device_id), request, error))
     return NULL;
   record->request_id = tl_ulid_new (record->created_at, gateway->random);

@@ -2,16 +2,19 @@
 #pragma once
 
 #include "daemon/tl-dispatcher.h"
+#include "identity/tl-receipt.h"
 
 G_BEGIN_DECLS
 
-/* Shared by tl-dispatcher.c (states), tl-dispatcher-execute.c (submission) and tl-dispatcher-result.c. */
+/* Shared by tl-dispatcher.c (states), tl-dispatcher-execute.c (submission), tl-dispatcher-result.c (results) and
+ * tl-dispatcher-operator.c (cancelling, following). */
 struct _TlDispatcher
 {
   TlGateway *gateway;
   GHashTable *open; /* request id (the record's) -> TlOpenRequest* */
   GQueue unsettled; /* TlOpenRequest that the store and the callers are behind of, oldest first */
   GSource *settle;
+  TlVerifiedRoot verified; /* results that share a signature come one after the other */
 };
 
 typedef struct
@@ -43,6 +46,8 @@ typedef struct
 typedef struct
 {
   const char *output, *error, *error_reason;
+  const char *output_summary;
+  const guint8 *output_sha256; /* 32 bytes */
   GBytes *receipt;
   const guint8 *receipt_hash; /* 32 bytes */
   const char *actor;          /* JOURNAL: who ended it; NULL: the gateway */

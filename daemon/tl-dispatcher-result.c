@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/tl-error.h"
-#include "base/tl-json.h"
+#include "base/tl-json-summary.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "daemon/tl-dispatcher-private.h"
@@ -14,44 +14,54 @@
 #define RESULT_MAX_ERROR  1024
 #define RESULT_MAX_REASON 64
 
-/* A result on its way: the call waits for the commit. */
+/* A result on its way: the device waits for the commit. */
 typedef struct
 {
   TlDispatcher *dispatcher;
-  TlRpcCall *call;
-  char *device_id;
-  Twinlatch__V1__SubmitCapabilityResultRequest *result;
+  TlResultAnswer answer;
+  gpointer user_data;
+  char *device_id, *request_id;
+  /* of a result that may be late: what the journal tells of it, and what tells it from the one that counted */
+  TlRequestState state;
+  gint64 receipt_time;
+  char *output_sha256; /* hex */
 } Result;
 
-static void
-result_free (Result *self)
+static Result *
+result_new (TlDispatcher *dispatcher, TlResultAnswer answer, gpointer user_data, const char *device_id,
+            const char *request_id)
 {
-  tl_rpc_call_unref (self->call);
-  twinlatch__v1__submit_capability_result_request__free_unpacked (self->result, NULL);
-  g_free (self->device_id);
-  g_free (self);
+  Result *self = g_new0 (Result, 1);
+
+  self->dispatcher = dispatcher;
+  self->answer = answer;
+  self->user_data = user_data;
+  self->device_id = g_strdup (device_id);
+  self->request_id = g_strdup (request_id);
+  return self;
 }
 
 static void
-answer (TlRpcCall *call, gboolean duplicate, gboolean unknown)
+result_end (Result *self, TlResultVerdict verdict, const GError *error)
 {
-  Twinlatch__V1__SubmitCapabilityResultResponse message = TWINLATCH__V1__SUBMIT_CAPABILITY_RESULT_RESPONSE__INIT;
-
-  message.duplicate = duplicate;
-  message.unknown = unknown;
-  tl_rpc_call_reply (call, &message.base);
+  self->answer (verdict, error, self->user_data);
+  g_free (self->device_id);
+  g_free (self->request_id);
+  g_free (self->output_sha256);
+  g_free (self);
 }
 
 static void
 on_result_committed (const GError *error, gpointer user_data)
 {
-  Result *self = user_data;
+  result_end (user_data, TL_RESULT_TAKEN, error);
+}
 
-  if (error != NULL)
-    tl_rpc_call_finish (self->call, error);
-  else
-    answer (self->call, FALSE, FALSE);
-  result_free (self);
+static void
+journal_refused (Result *self, const GError *error)
+{
+  tl_journal_service_noted (self->dispatcher->gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->device_id,
+                            self->request_id, tl_error_to_reason (error));
 }
 
 static gboolean
@@ -78,9 +88,10 @@ failure_state (const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlReq
     }
 }
 
+/* *summary: what history keeps of the output, NULL without one. */
 static gboolean
 check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const TlCapabilityRecord *record,
-            GError **error)
+            char **summary, GError **error)
 {
   tl_json_auto output = NULL;
 
@@ -101,139 +112,166 @@ check_text (const Twinlatch__V1__SubmitCapabilityResultRequest *result, const Tl
   output = tl_json_parse (result->output, -1, 0, error);
   if (output == NULL)
     g_prefix_error (error, "output: ");
+  else if (result->success)
+    *summary = tl_json_summary (output);
   return output != NULL;
 }
 
-static GBytes *
-pack_receipt (const Twinlatch__V1__Receipt *receipt)
+static GError *
+cannot_take_now (void)
 {
-  gsize length = twinlatch__v1__receipt__get_packed_size (receipt);
-  guint8 *packed = g_malloc (length + 1);
-
-  twinlatch__v1__receipt__pack (receipt, packed);
-  return g_bytes_new_take (packed, length);
+  return g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
 }
 
-/* Everything about the result is checked: the request moves. */
-static void
-accept (Result *self, TlOpenRequest *request)
+/* Everything about the result is checked: the request moves. FALSE: not now. */
+static gboolean
+take (TlDispatcher *self, TlOpenRequest *request, const Twinlatch__V1__SubmitCapabilityResultRequest *message,
+      const char *output_summary, TlRequestState state, const TlCheckedReceipt *checked, Result *result)
 {
-  const Twinlatch__V1__SubmitCapabilityResultRequest *result = self->result;
-  g_autoptr (GBytes) receipt = pack_receipt (result->receipt);
-  TlRequestOutcome outcome = { .receipt = receipt };
-  TlRequestState state = TL_REQUEST_SUCCEEDED;
+  g_autofree char *actor = g_strdup_printf ("device:%s", result->device_id);
+  TlRequestOutcome outcome = { .receipt = checked->record, .receipt_hash = checked->receipt_hash, .actor = actor };
 
-  if (result->success)
-    outcome.output = result->output;
+  if (message->success)
+    {
+      outcome.output = message->output;
+      outcome.output_summary = output_summary;
+      outcome.output_sha256 = message->output_sha256.data; /* tl_receipt_check() compared it */
+    }
   else
     {
-      failure_state (result, &state, NULL);
-      outcome.error = result->error;
-      outcome.error_reason = result->error_reason;
+      outcome.error = message->error;
+      outcome.error_reason = message->error_reason;
     }
   /* The move to DISPATCHED may have been lost with the power or a full disk; the device was asked all the same, or it
    * could not have signed this receipt. */
   if (request->record->state == TL_REQUEST_QUEUED)
-    tl_dispatcher_move (self->dispatcher, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL);
-  if (!tl_dispatcher_move (self->dispatcher, request, state, &outcome, on_result_committed, self))
-    {
-      g_autoptr (GError) error
-          = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
-      tl_rpc_call_finish (self->call, error);
-      result_free (self);
-    }
+    tl_dispatcher_move (self, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL);
+  return tl_dispatcher_move (self, request, state, &outcome, on_result_committed, result);
 }
 
 static void
-check_and_accept (Result *self, TlOpenRequest *request, const TlNode *node)
+check_and_take (TlDispatcher *self, TlOpenRequest *request, const TlNode *node,
+                const Twinlatch__V1__SubmitCapabilityResultRequest *message, Result *result)
 {
-  TlGateway *gateway = self->dispatcher->gateway;
-  TlRequestState state;
+  TlRequestState state = TL_REQUEST_SUCCEEDED;
+  TlCheckedReceipt checked = { 0 };
+  g_autofree char *summary = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (check_text (self->result, request->record, &error)
-      && (self->result->success || failure_state (self->result, &state, &error))
-      && tl_receipt_check (self->result, request->record, tl_gateway_identity_id (gateway->identity),
-                           node->identity_public, &error))
+  if (check_text (message, request->record, &summary, &error)
+      && (message->success || failure_state (message, &state, &error))
+      && tl_receipt_check (message, request->record, tl_gateway_identity_id (self->gateway->identity),
+                           node->identity_public, &self->verified, &checked, &error))
     {
-      accept (self, request);
+      if (!take (self, request, message, summary, state, &checked, result))
+        {
+          error = cannot_take_now ();
+          result_end (result, TL_RESULT_TAKEN, error);
+        }
+      g_bytes_unref (checked.record);
       return;
     }
-  tl_log (TL_LOG_WARNING, "a result was refused", "device_id", self->device_id, "request_id", self->result->request_id,
+  tl_log (TL_LOG_WARNING, "a result was refused", "device_id", result->device_id, "request_id", result->request_id,
           "error", error->message, NULL);
-  tl_journal_service_denied (gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->call, self->result->request_id, error);
-  tl_rpc_call_finish (self->call, error);
-  result_free (self);
+  journal_refused (result, error);
+  result_end (result, TL_RESULT_TAKEN, error);
 }
 
-/* Not open: known from before, or never heard of. */
+static gboolean
+is_repeated (const Result *self, const TlCapabilityRecord *request)
+{
+  Twinlatch__V1__Receipt *receipt = tl_wire_receipt (request->receipt);
+  gboolean same = receipt != NULL && receipt->time_unix_ms == self->receipt_time && request->state == self->state;
+
+  if (receipt != NULL)
+    twinlatch__v1__receipt__free_unpacked (receipt, NULL);
+  return same;
+}
+
+static void
+on_late_journalled (const GError *error, gpointer nothing G_GNUC_UNUSED, gpointer user_data)
+{
+  result_end (user_data, TL_RESULT_DUPLICATE, error);
+}
+
+/* Nothing counts after the end (PROTOCOL 4.2): the journal has it, once. */
+static void
+journal_late (Result *self, const TlCapabilityRecord *request)
+{
+  TlGateway *gateway = self->dispatcher->gateway;
+  g_autofree char *actor = g_strconcat ("device:", self->device_id, NULL);
+  tl_json_auto detail = json_pack ("{s:s, s:s, s:s}", "state", tl_request_state_to_string (request->state), "result",
+                                   tl_request_state_to_string (self->state), "output", self->output_sha256);
+  g_autofree char *text = tl_json_to_string (detail);
+
+  tl_log (TL_LOG_INFO, "a late result was dropped", "device_id", self->device_id, "request_id", self->request_id, NULL);
+  tl_store_late_result (gateway->store, self->request_id, actor, text, tl_clock_wall_ms (gateway->clock),
+                        on_late_journalled, self);
+}
+
+/* Not open: known from before, late, another device's, or never heard of. */
 static void
 on_request_looked_up (const GError *error, gpointer record, gpointer user_data)
 {
   Result *self = user_data;
   const TlCapabilityRecord *request = record;
+  g_autoptr (GError) refused = NULL;
 
-  if (error == NULL && !g_str_equal (request->device_id, self->device_id))
+  if (error != NULL)
     {
-      g_autoptr (GError) denied
-          = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
-      tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
-              "request_id", self->result->request_id, NULL);
-      tl_journal_service_denied (self->dispatcher->gateway->journal, TL_JOURNAL_RESULT_REFUSED, self->call,
-                                 self->result->request_id, denied);
-      tl_rpc_call_finish (self->call, denied);
+      if (tl_error_is_not_found (error))
+        journal_refused (self, error);
+      result_end (self, TL_RESULT_UNKNOWN, tl_error_is_not_found (error) ? NULL : error);
     }
-  else if (error == NULL && !tl_request_state_is_final (request->state))
+  else if (!g_str_equal (request->device_id, self->device_id))
+    {
+      refused = g_error_new_literal (TL_ERROR, TL_ERROR_PERMISSION_DENIED, "this request was not given to this device");
+      tl_log (TL_LOG_WARNING, "a device sent a result that it was not asked for", "device_id", self->device_id,
+              "request_id", self->request_id, NULL);
+      journal_refused (self, refused);
+      result_end (self, TL_RESULT_TAKEN, refused);
+    }
+  else if (!tl_request_state_is_final (request->state))
     {
       /* Its end is being committed, and may fail: told "duplicate", the device would drop a result that counts. */
-      g_autoptr (GError) again
-          = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the request cannot take its result now; try again");
-      tl_rpc_call_finish (self->call, again);
+      refused = cannot_take_now ();
+      result_end (self, TL_RESULT_TAKEN, refused);
     }
-  else if (error == NULL)
-    {
-      tl_log (TL_LOG_INFO, "a late or repeated result was dropped", "device_id", self->device_id, "request_id",
-              self->result->request_id, NULL);
-      tl_journal_service_noted (self->dispatcher->gateway->journal, TL_JOURNAL_RESULT_LATE, self->device_id,
-                                self->result->request_id, tl_request_state_to_string (request->state));
-      answer (self->call, TRUE, FALSE);
-    }
-  else if (tl_error_is_not_found (error))
-    answer (self->call, FALSE, TRUE);
+  else if (is_repeated (self, request))
+    result_end (self, TL_RESULT_DUPLICATE, NULL);
   else
-    tl_rpc_call_finish (self->call, error);
-  result_free (self);
+    journal_late (self, request);
+}
+
+static void
+look_up (Result *self, const Twinlatch__V1__SubmitCapabilityResultRequest *message)
+{
+  self->state = TL_REQUEST_SUCCEEDED;
+  if (!message->success)
+    failure_state (message, &self->state, NULL);
+  self->receipt_time = message->receipt != NULL ? message->receipt->time_unix_ms : 0;
+  self->output_sha256 = tl_hex_encode (message->output_sha256.data, MIN (message->output_sha256.len, TL_SHA256_LENGTH));
+  tl_store_get_request (self->dispatcher->gateway->store, self->request_id, on_request_looked_up, self);
 }
 
 void
-tl_dispatcher_result (TlDispatcher *self, TlRpcCall *call, const char *device_id,
-                      const Twinlatch__V1__SubmitCapabilityResultRequest *message)
+tl_dispatcher_result (TlDispatcher *self, const char *device_id,
+                      const Twinlatch__V1__SubmitCapabilityResultRequest *message, TlResultAnswer answer,
+                      gpointer user_data)
 {
-  TlStore *store = self->gateway->store;
   TlOpenRequest *request = g_hash_table_lookup (self->open, message->request_id);
   TlNode *node = tl_node_registry_lookup (self->gateway->registry, device_id);
-  Twinlatch__V1__SubmitCapabilityResultRequest *copy;
   Result *result;
 
   if (!tl_ulid_is_valid (message->request_id))
     {
       g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "request id is not a ULID");
-      tl_rpc_call_finish (call, error);
+      answer (TL_RESULT_TAKEN, error, user_data);
       return;
     }
-  copy = tl_wire_copy (&message->base, NULL);
-  if (copy == NULL)
-    {
-      tl_wire_finish_malformed (call);
-      return;
-    }
-  result = g_new0 (Result, 1);
-  result->dispatcher = self;
-  result->call = tl_rpc_call_ref (call);
-  result->device_id = g_strdup (device_id);
-  result->result = copy;
+  result = result_new (self, answer, user_data, device_id, message->request_id);
   if (request != NULL && node != NULL && g_str_equal (request->record->device_id, device_id) && !request->ending)
-    check_and_accept (result, request, node);
+    check_and_take (self, request, node, message, result);
   else
-    tl_store_get_request (store, message->request_id, on_request_looked_up, result);
+    look_up (result, message);
 }

@@ -71,18 +71,32 @@ tl_dispatcher_open_count (TlDispatcher *self)
   return g_hash_table_size (self->open);
 }
 
+/* When the state ends that the last run left it in. */
+static gint64
+deadline_after_restart (const TlCapabilityRecord *record, gint64 now)
+{
+  if (record->cancel_at > 0)
+    return record->state == TL_REQUEST_QUEUED ? now : now + TL_DISPATCH_CANCEL_MS;
+  if (record->state == TL_REQUEST_RUNNING)
+    return record->updated_at + record->timeout_ms + TL_DISPATCH_GRACE_MS;
+  if (record->state == TL_REQUEST_AWAITING_CONSENT)
+    return record->updated_at + TL_DISPATCH_CONSENT_MS + TL_DISPATCH_GRACE_MS;
+  return record->state == TL_REQUEST_DISPATCHED ? record->expires_at + TL_DISPATCH_GRACE_MS : record->expires_at;
+}
+
 gboolean
 tl_dispatcher_load (TlDispatcher *self, GError **error)
 {
   g_autoptr (GPtrArray) records = tl_store_list_open_requests (self->gateway->store, error);
+  gint64 now = tl_clock_wall_ms (self->gateway->clock);
 
   if (records == NULL)
     return FALSE;
   for (guint i = 0; i < records->len; i++)
     {
       TlOpenRequest *request = tl_dispatcher_track (self, tl_capability_record_copy (g_ptr_array_index (records, i)));
-      if (request->record->state == TL_REQUEST_RUNNING)
-        request->deadline = request->record->updated_at + request->record->timeout_ms + TL_DISPATCH_GRACE_MS;
+
+      request->deadline = deadline_after_restart (request->record, now);
     }
   return TRUE;
 }
@@ -192,6 +206,7 @@ typedef struct
 {
   TlDispatcher *dispatcher;
   char *request_id;
+  TlRequestState to;
   gboolean is_final;
   gboolean cancel_device; /* it may still run there: told after the commit */
   TlRequestMoved moved;
@@ -206,17 +221,19 @@ take_back_end (TlDispatcher *self, TlOpenRequest *request)
 {
   request->ending = FALSE;
   request->record->state = request->before_end;
+  g_clear_pointer (&request->record->output, g_free);
+  g_clear_pointer (&request->record->error, g_free);
+  g_clear_pointer (&request->record->error_reason, g_free);
   if (request->before_end != request->committed)
     settle_later (self, request);
 }
 
 static void
-on_moved (const GError *error, gpointer result, gpointer user_data)
+on_moved (const GError *error, gpointer result G_GNUC_UNUSED, gpointer user_data)
 {
   Move *move = user_data;
   TlDispatcher *self = move->dispatcher;
   TlOpenRequest *request = g_hash_table_lookup (self->open, move->request_id);
-  const TlCapabilityRecord *record = result;
 
   if (request != NULL && error != NULL)
     {
@@ -231,18 +248,37 @@ on_moved (const GError *error, gpointer result, gpointer user_data)
           request->record->state = request->committed;
         }
     }
-  else if (request != NULL && tl_request_state_is_final (record->state))
+  else if (request != NULL && move->is_final)
     {
       if (move->cancel_device)
-        tl_dispatcher_send_cancel (self, record, "timed_out");
-      announce_end (self, request, record);
+        tl_dispatcher_send_cancel (self, request->record, "timed_out");
+      announce_end (self, request, request->record);
     }
   else if (request != NULL)
-    request->committed = record->state;
+    request->committed = move->to;
   if (move->moved != NULL)
     move->moved (error, move->user_data);
   g_free (move->request_id);
   g_free (move);
+}
+
+static void
+replace (char **member, const char *text)
+{
+  if (text == NULL)
+    return;
+  g_free (*member);
+  *member = g_strdup (text);
+}
+
+/* What is announced when it is committed. */
+static void
+keep_outcome (TlCapabilityRecord *record, const TlRequestOutcome *outcome)
+{
+  replace (&record->output, outcome->output);
+  replace (&record->error, outcome->error);
+  replace (&record->error_reason, outcome->error_reason);
+  record->completed_at = record->updated_at;
 }
 
 static void
@@ -259,6 +295,8 @@ persist (TlDispatcher *self, TlOpenRequest *request, TlRequestState to, const Tl
                                .output = outcome->output,
                                .error = outcome->error,
                                .error_reason = outcome->error_reason,
+                               .output_summary = outcome->output_summary,
+                               .output_sha256 = outcome->output_sha256,
                                .receipt = outcome->receipt,
                                .receipt_hash = outcome->receipt_hash,
                                .actor = outcome->actor,
@@ -266,6 +304,7 @@ persist (TlDispatcher *self, TlOpenRequest *request, TlRequestState to, const Tl
 
   move->dispatcher = self;
   move->request_id = g_strdup (record->request_id);
+  move->to = to;
   move->is_final = tl_request_state_is_final (to);
   move->cancel_device = to == TL_REQUEST_TIMED_OUT && outcome->cancel_device;
   move->moved = moved;
@@ -351,6 +390,7 @@ tl_dispatcher_move (TlDispatcher *self, TlOpenRequest *request, TlRequestState t
   request->ending = tl_request_state_is_final (to);
   if (request->ending)
     {
+      keep_outcome (record, outcome != NULL ? outcome : &nothing);
       persist (self, request, to, outcome != NULL ? outcome : &nothing, moved, user_data);
       return TRUE;
     }
@@ -380,7 +420,16 @@ end_by_timeout (TlDispatcher *self, TlOpenRequest *request)
 {
   TlRequestState state = request->record->state;
 
-  if (state == TL_REQUEST_QUEUED)
+  if (request->record->cancel_at > 0)
+    {
+      TlRequestOutcome outcome
+          = { .error = state == TL_REQUEST_QUEUED
+                           ? "the request was cancelled"
+                           : "the request was cancelled; the device did not say whether it stopped",
+              .error_reason = "cancelled" };
+      tl_dispatcher_move (self, request, TL_REQUEST_CANCELLED, &outcome, NULL, NULL);
+    }
+  else if (state == TL_REQUEST_QUEUED)
     {
       TlRequestOutcome outcome = { .error = "the device did not connect in time", .error_reason = "expired" };
       tl_dispatcher_move (self, request, TL_REQUEST_EXPIRED, &outcome, NULL, NULL);
@@ -417,19 +466,39 @@ tl_dispatcher_tick (TlDispatcher *self, gint64 now_ms)
 
 /* ---- what the node says ---- */
 
+/* A deadline of the state just entered; a request whose end was asked for keeps the one that it has. */
+static void
+set_deadline (TlOpenRequest *request, gint64 deadline)
+{
+  if (request->record->cancel_at == 0)
+    request->deadline = deadline;
+}
+
+/* It ended while its dispatch event was on the way out of the store: the device does not know yet. */
+static void
+stop_ended (TlDispatcher *self, const char *device_id, const TlEventRecord *event)
+{
+  TlCapabilityRecord record = { .request_id = event->id, .device_id = (char *)device_id };
+
+  if (g_str_equal (event->type, "capability.dispatch"))
+    tl_dispatcher_send_cancel (self, &record, "ended");
+}
+
 void
 tl_dispatcher_event_sent (TlDispatcher *self, const char *device_id, const TlEventRecord *event)
 {
   /* The id of a dispatch event is its request's. */
   TlOpenRequest *request = g_hash_table_lookup (self->open, event->id);
 
+  if (request == NULL || request->ending)
+    stop_ended (self, device_id, event);
   if (request == NULL || !g_str_equal (request->record->device_id, device_id))
     return;
   request->event_seq = event->seq;
   if (request->record->state != TL_REQUEST_QUEUED)
     return;
   if (tl_dispatcher_move (self, request, TL_REQUEST_DISPATCHED, NULL, NULL, NULL))
-    request->deadline = request->record->expires_at + TL_DISPATCH_GRACE_MS;
+    set_deadline (request, request->record->expires_at + TL_DISPATCH_GRACE_MS);
 }
 
 void
@@ -489,12 +558,12 @@ tl_dispatcher_node_event (TlDispatcher *self, const char *device_id, const char 
   if (g_str_equal (type, "capability.accepted"))
     {
       if (tl_dispatcher_move (self, request, TL_REQUEST_RUNNING, NULL, NULL, NULL))
-        request->deadline = now + request->record->timeout_ms + TL_DISPATCH_GRACE_MS;
+        set_deadline (request, now + request->record->timeout_ms + TL_DISPATCH_GRACE_MS);
     }
   else if (g_str_equal (type, "capability.awaiting_consent"))
     {
       if (tl_dispatcher_move (self, request, TL_REQUEST_AWAITING_CONSENT, NULL, NULL, NULL))
-        request->deadline = now + TL_DISPATCH_CONSENT_MS + TL_DISPATCH_GRACE_MS;
+        set_deadline (request, now + TL_DISPATCH_CONSENT_MS + TL_DISPATCH_GRACE_MS);
     }
   else if (g_str_equal (type, "capability.progress"))
     {

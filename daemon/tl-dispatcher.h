@@ -28,6 +28,9 @@ G_BEGIN_DECLS
 #define TL_DISPATCH_DEFAULT_EXPIRY_MS  (5 * 60 * 1000)
 #define TL_DISPATCH_MAX_EXPIRY_MS      (G_GINT64_CONSTANT (7) * 86400 * 1000)
 #define TL_DISPATCH_CONSENT_MS         (60 * 1000)
+#define TL_DISPATCH_MAX_REASON         240
+/* A device that was asked to end a request has so long to say how it ended. */
+#define TL_DISPATCH_CANCEL_MS (5 * 1000)
 /* Open requests of one operator over the network; queued ones count too, their callers may be gone. */
 #define TL_DISPATCH_MAX_OPEN_REMOTE 256
 /* The device ends a request itself; the gateway waits this much longer before it does. */
@@ -44,7 +47,15 @@ guint tl_dispatcher_open_count (TlDispatcher *dispatcher);
 /* ExecuteCapability: streams states to the call. device_id: exact. */
 void tl_dispatcher_execute (TlDispatcher *dispatcher, TlRpcCall *call, const char *device_id,
                             const Twinlatch__V1__ExecuteCapabilityRequest *request);
-/* The caller went away: the request goes on. */
+/* CancelCapability: a queued request ends at once; one that the device has ends when the device says so, or after
+ * TL_DISPATCH_CANCEL_MS. text: id or unique prefix. */
+void tl_dispatcher_cancel (TlDispatcher *dispatcher, TlRpcCall *call, const char *text, const char *reason);
+/* The capability was switched off: what waits for the device ends. Returns how many. */
+guint tl_dispatcher_cancel_queued (TlDispatcher *dispatcher, const char *device_id, const char *capability,
+                                   const char *actor);
+/* WatchCapabilityRequest: the state now, then as tl_dispatcher_execute() does. */
+void tl_dispatcher_watch (TlDispatcher *dispatcher, TlRpcCall *call, const char *text);
+/* The caller of either stream went away: the request goes on. */
 void tl_dispatcher_execute_cancelled (TlDispatcher *dispatcher, TlRpcCall *call);
 
 /* The gateway stops: callers are told; requests stay open in the store. */
@@ -55,9 +66,20 @@ void tl_dispatcher_event_sent (TlDispatcher *dispatcher, const char *device_id, 
 /* The device is about to acknowledge up to seq: called before the store drops those events. */
 void tl_dispatcher_acknowledging (TlDispatcher *dispatcher, const char *device_id, guint64 seq);
 void tl_dispatcher_node_event (TlDispatcher *dispatcher, const char *device_id, const char *type, const char *data);
-/* SubmitCapabilityResult; answers the call after the commit. device_id: the certificate's. */
-void tl_dispatcher_result (TlDispatcher *dispatcher, TlRpcCall *call, const char *device_id,
-                           const Twinlatch__V1__SubmitCapabilityResultRequest *request);
+/* How a result was taken, once its end is committed. error: it was not, and what to say. */
+typedef enum
+{
+  TL_RESULT_TAKEN,
+  TL_RESULT_DUPLICATE, /* known already; nothing changed */
+  TL_RESULT_UNKNOWN,   /* no such request; dropped */
+} TlResultVerdict;
+
+typedef void (*TlResultAnswer) (TlResultVerdict verdict, const GError *error, gpointer user_data);
+
+/* A result from a device (the certificate's id); the answer may come at once. result: borrowed until this returns. */
+void tl_dispatcher_result (TlDispatcher *dispatcher, const char *device_id,
+                           const Twinlatch__V1__SubmitCapabilityResultRequest *result, TlResultAnswer answer,
+                           gpointer user_data);
 /* The store failed these with their device (revocation). */
 void tl_dispatcher_requests_failed (TlDispatcher *dispatcher, GPtrArray *records);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tl-node-registry.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/tl-error.h"
@@ -29,9 +30,11 @@ node_free (gpointer data)
   TlNode *node = data;
 
   g_clear_pointer (&node->stream, tl_event_stream_close);
+  g_clear_pointer (&node->outbox, tl_node_outbox_free);
   g_clear_pointer (&node->call, tl_rpc_call_unref);
   if (node->registration != NULL)
     twinlatch__v1__register_node_request__free_unpacked (node->registration, NULL);
+  g_hash_table_unref (node->switched_off);
   g_free (node->device_id);
   g_free (node->name);
   g_free (node->address);
@@ -72,6 +75,7 @@ ensure (TlNodeRegistry *self, const char *device_id)
       node->name = g_strdup ("");
       node->address = g_strdup ("");
       node->gateway = self->gateway;
+      node->switched_off = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
       g_hash_table_insert (self->nodes, node->device_id, node);
     }
   return node;
@@ -109,6 +113,19 @@ on_devices_listed (const GError *error, gpointer result, gpointer user_data)
 }
 
 static gboolean
+load_switches (TlNodeRegistry *self, GError **error)
+{
+  g_autoptr (GPtrArray) switches = tl_store_list_switches (self->gateway->store, error);
+
+  for (guint i = 0; switches != NULL && i < switches->len; i++)
+    {
+      const TlSwitchRecord *off = g_ptr_array_index (switches, i);
+      g_hash_table_add (ensure (self, off->device_id)->switched_off, g_strdup (off->capability));
+    }
+  return switches != NULL;
+}
+
+static gboolean
 load_known (TlNodeRegistry *self, GError **error)
 {
   g_autoptr (GPtrArray) nodes = tl_store_list_known_nodes (self->gateway->store, error);
@@ -133,7 +150,7 @@ tl_node_registry_load (TlNodeRegistry *self, GError **error)
 {
   g_autoptr (GPtrArray) records = tl_store_list_nodes (self->gateway->store, error);
 
-  if (records == NULL || !load_known (self, error))
+  if (records == NULL || !load_known (self, error) || !load_switches (self, error))
     return FALSE;
   for (guint i = 0; i < records->len; i++)
     {
@@ -206,6 +223,12 @@ gboolean
 tl_node_is_connected (const TlNode *node)
 {
   return node->stream != NULL;
+}
+
+gboolean
+tl_node_is_switched_off (const TlNode *node, const char *capability)
+{
+  return g_hash_table_contains (node->switched_off, capability);
 }
 
 /* ---- registration ---- */
@@ -334,26 +357,31 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
   return node;
 }
 
+void
+tl_node_registry_switched (TlNodeRegistry *self, TlNode *node, const char *capability, gboolean enabled)
+{
+  if (enabled)
+    g_hash_table_remove (node->switched_off, capability);
+  else
+    g_hash_table_add (node->switched_off, g_strdup (capability));
+  announce (self, node);
+}
+
 /* ---- the stream's sink: gRPC ---- */
 
 static gboolean
 send_response (TlNode *node, Twinlatch__V1__StreamEventsResponse *response)
 {
-  return node->call != NULL && tl_rpc_call_send (node->call, &response->base);
+  return node->outbox != NULL && tl_node_outbox_send (node->outbox, response);
 }
 
 static gboolean
 sink_event (gpointer sink, const TlEventRecord *record)
 {
   TlNode *node = sink;
-  Twinlatch__V1__StreamEventsResponse response = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
-  Twinlatch__V1__Event event;
 
-  tl_wire_event (&event, record);
-  response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_EVENT;
-  response.event = &event;
   node->latest_seq = MAX (node->latest_seq, record->seq);
-  return send_response (node, &response);
+  return node->outbox != NULL && tl_node_outbox_event (node->outbox, record);
 }
 
 static gboolean
@@ -396,6 +424,7 @@ sink_ready (gpointer sink, guint64 latest_seq)
 
   node->latest_seq = MAX (node->latest_seq, latest_seq);
   ready.latest_seq = latest_seq;
+  ready.takes_results = TRUE;
   response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_READY;
   response.ready = &ready;
   return send_response (node, &response);
@@ -405,7 +434,7 @@ static gsize
 sink_queued (gpointer sink)
 {
   TlNode *node = sink;
-  return node->call != NULL ? tl_rpc_call_queued_bytes (node->call) : 0;
+  return node->outbox != NULL ? tl_node_outbox_queued_bytes (node->outbox) : 0;
 }
 
 static void
@@ -445,7 +474,7 @@ static const TlEventSink grpc_sink = {
 };
 
 void
-tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call)
+tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call, gboolean takes_events)
 {
   if (node->call != NULL)
     {
@@ -454,6 +483,7 @@ tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call)
       sink_close (node, error);
     }
   node->call = tl_rpc_call_ref (call);
+  node->outbox = tl_node_outbox_new (call, takes_events);
   node->stream = tl_event_stream_new (self->gateway->store, node->device_id, &grpc_sink, node);
   node->connected_at = node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
   g_free (node->address);
@@ -470,6 +500,7 @@ tl_node_registry_detach (TlNodeRegistry *self, TlNode *node)
   if (node->stream == NULL)
     return;
   g_clear_pointer (&node->stream, tl_event_stream_close);
+  g_clear_pointer (&node->outbox, tl_node_outbox_free);
   g_clear_pointer (&node->call, tl_rpc_call_unref);
   node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
   self->connected--;
@@ -547,6 +578,12 @@ tl_node_registry_push (TlNodeRegistry *self, const char *device_id, const TlEven
 
 /* ---- operators ---- */
 
+static int
+compare_texts (const void *a, const void *b)
+{
+  return strcmp (*(const char *const *)a, *(const char *const *)b);
+}
+
 void
 tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
 {
@@ -565,6 +602,14 @@ tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
   message->acknowledged_seq = node->acknowledged_seq;
   message->state = node->known_only ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_NOT_PAIRED
                                     : (Twinlatch__V1__DeviceState)(node->state + 1);
+  if (g_hash_table_size (node->switched_off) > 0)
+    {
+      guint n = 0;
+
+      message->switched_off = (char **)g_hash_table_get_keys_as_array (node->switched_off, &n);
+      message->n_switched_off = n;
+      qsort (message->switched_off, n, sizeof (char *), compare_texts);
+    }
   if (registration == NULL)
     return;
   message->platform = registration->platform;
@@ -579,6 +624,8 @@ tl_node_wire_clear (Twinlatch__V1__Node *message)
 {
   message->n_capabilities = 0;
   message->capabilities = NULL;
+  message->n_switched_off = 0;
+  g_clear_pointer (&message->switched_off, g_free); /* the words are the node's */
 }
 
 void

@@ -3,6 +3,7 @@
 
 #include "daemon/tl-event-stream.h"
 #include "daemon/tl-gateway.h"
+#include "daemon/tl-node-outbox.h"
 #include "twinlatch/v1/admin.pb-c.h"
 #include "twinlatch/v1/node.pb-c.h"
 
@@ -25,12 +26,14 @@ typedef struct
   Twinlatch__V1__RegisterNodeRequest *registration; /* NULL: never registered */
   TlEventStream *stream;                            /* NULL: not connected */
   TlRpcCall *call;                                  /* of the stream */
+  TlNodeOutbox *outbox;                             /* the same */
   char *address;
   gint64 registered_at, connected_at, last_seen_at;
   guint64 latest_seq, acknowledged_seq;
   TlDeviceState state;
-  gboolean known_only; /* an imported inventory names it; it has not paired with this gateway */
-  char *last_event;    /* type of what it said last, not yet in the store; NULL: nothing new */
+  GHashTable *switched_off; /* set of char*: what the gateway refuses (SetNodeCapability) */
+  gboolean known_only;      /* an imported inventory names it; it has not paired with this gateway */
+  char *last_event;         /* type of what it said last, not yet in the store; NULL: nothing new */
   gint64 last_event_at;
   TlGateway *gateway;
 } TlNode;
@@ -50,6 +53,7 @@ GPtrArray *tl_node_registry_list (TlNodeRegistry *registry);
 guint tl_node_registry_count_connected (TlNodeRegistry *registry);
 const Twinlatch__V1__CapabilityDescriptor *tl_node_find_capability (const TlNode *node, const char *name);
 gboolean tl_node_is_connected (const TlNode *node);
+gboolean tl_node_is_switched_off (const TlNode *node, const char *capability);
 
 /* Paired (again): the node exists from now on. label: the operators' name for it; NULL: what it calls itself, if it had
  * none. */
@@ -64,8 +68,10 @@ GError *tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRe
 /* Replaces what the node announced. NULL, and nothing changed: the message does not survive being stored. */
 TlNode *tl_node_registry_registered (TlNodeRegistry *registry, const char *device_id,
                                      const Twinlatch__V1__RegisterNodeRequest *request, const char *address);
+/* The store has it: from now on the capability is refused at submission, or no longer. */
+void tl_node_registry_switched (TlNodeRegistry *registry, TlNode *node, const char *capability, gboolean enabled);
 /* A stream opened; the one before it ends (the newest wins). */
-void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlRpcCall *call);
+void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlRpcCall *call, gboolean takes_events);
 void tl_node_registry_detach (TlNodeRegistry *registry, TlNode *node);
 /* The gateway stops: every stream ends, so that nodes try again instead of waiting for our grace. */
 void tl_node_registry_close_all (TlNodeRegistry *registry);

@@ -15,6 +15,8 @@
 #define NODE_PATH        "/twinlatch.v1.NodeService/"
 #define MAX_SMALL        (16u * 1024u)
 #define MAX_REGISTRATION (1024u * 1024u)
+/* Results together, 256 KiB and room; or an event with its data. */
+#define MAX_STREAM_MESSAGE (320u * 1024u)
 /* JSON inside a protobuf string needs no escaping: payload, receipt, and room. */
 #define MAX_RESULT (TL_DISPATCH_MAX_PAYLOAD + 64u * 1024u)
 
@@ -125,7 +127,7 @@ on_resume (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamEvent
   else
     {
       tl_rpc_call_set_data (call, node, NULL);
-      tl_node_registry_attach (gateway->registry, node, call);
+      tl_node_registry_attach (gateway->registry, node, call, resume->takes_events);
       tl_event_stream_resume (node->stream, resume->cursor != NULL ? resume->cursor->seq : 0,
                               resume->cursor != NULL ? resume->cursor->event_id : "");
     }
@@ -144,6 +146,66 @@ on_node_event (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamE
       tl_dispatcher_node_event (gateway->dispatcher, node->device_id, event->type, event->data);
     }
 }
+
+/* ---- results ---- */
+
+typedef struct
+{
+  TlRpcCall *call; /* the stream, or the call itself */
+  TlGateway *gateway;
+  char *request_id; /* NULL: a call of its own */
+} ResultWait;
+
+static void
+on_result_taken (TlResultVerdict verdict, const GError *error, gpointer user_data)
+{
+  ResultWait *wait = user_data;
+  Twinlatch__V1__SubmitCapabilityResultResponse message = TWINLATCH__V1__SUBMIT_CAPABILITY_RESULT_RESPONSE__INIT;
+  TlNode *node = wait->request_id != NULL ? stream_node (wait->gateway, wait->call) : NULL;
+
+  message.duplicate = verdict == TL_RESULT_DUPLICATE;
+  message.unknown = verdict == TL_RESULT_UNKNOWN;
+  if (node != NULL) /* else the stream is gone, and the device hands it in again */
+    tl_node_outbox_answer (node->outbox, wait->request_id, verdict, error);
+  else if (wait->request_id == NULL && error != NULL)
+    tl_rpc_call_finish (wait->call, error);
+  else if (wait->request_id == NULL)
+    tl_rpc_call_reply (wait->call, &message.base);
+  tl_rpc_call_unref (wait->call);
+  g_free (wait->request_id);
+  g_free (wait);
+}
+
+static void
+take_result (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__SubmitCapabilityResultRequest *result,
+             gboolean by_stream)
+{
+  ResultWait *wait = g_new0 (ResultWait, 1);
+
+  wait->call = tl_rpc_call_ref (call);
+  wait->gateway = gateway;
+  wait->request_id = by_stream ? g_strdup (result->request_id) : NULL;
+  tl_dispatcher_result (gateway->dispatcher, tl_rpc_call_peer (call)->admission.device_id, result, on_result_taken,
+                        wait);
+}
+
+static void
+on_results (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamEventsRequest__Results *results)
+{
+  if (results->n_results > TL_NODE_MAX_RESULTS)
+    {
+      finish_invalid (call, "too many results at once");
+      return;
+    }
+  for (gsize i = 0; i < results->n_results; i++)
+    {
+      if (!check_device (gateway, call, results->results[i]->device_id))
+        return;
+      take_result (gateway, call, results->results[i], TRUE);
+    }
+}
+
+/* ---- the stream's messages ---- */
 
 static void
 on_stream_message (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
@@ -164,6 +226,8 @@ on_stream_message (TlRpcCall *call, const ProtobufCMessage *message, gpointer us
     }
   else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_NODE_EVENT)
     on_node_event (gateway, call, request->node_event);
+  else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_RESULTS)
+    on_results (gateway, call, request->results);
   else
     finish_invalid (call, "the message is neither an acknowledgement nor an event");
 }
@@ -195,7 +259,7 @@ on_result (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
       = (const Twinlatch__V1__SubmitCapabilityResultRequest *)message;
 
   if (check_device (gateway, call, request->device_id))
-    tl_dispatcher_result (gateway->dispatcher, call, request->device_id, request);
+    take_result (gateway, call, request, FALSE);
 }
 
 typedef struct
@@ -312,8 +376,8 @@ on_unpair (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 
 static const TlRpcMethod methods[] = {
   ROW ("RegisterNode", TL_RPC_UNARY, register_node, MAX_REGISTRATION, on_register, NULL, NULL),
-  ROW ("StreamEvents", TL_RPC_BIDI, stream_events, TL_NODE_MAX_EVENT_DATA + MAX_SMALL, on_stream_message,
-       on_stream_half_close, on_stream_end),
+  ROW ("StreamEvents", TL_RPC_BIDI, stream_events, MAX_STREAM_MESSAGE, on_stream_message, on_stream_half_close,
+       on_stream_end),
   ROW ("SubmitCapabilityResult", TL_RPC_UNARY, submit_capability_result, MAX_RESULT, on_result, NULL, NULL),
   ROW ("FetchEvent", TL_RPC_UNARY, fetch_event, MAX_SMALL, on_fetch, NULL, NULL),
   ROW ("GetGatewayInfo", TL_RPC_UNARY, get_gateway_info, MAX_SMALL, on_info, NULL, NULL),

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
  * is the registry's and the dispatcher's. Thread: main.
  */
 #define TL_NODE_MAX_EVENT_DATA (64u * 1024u)
+#define TL_NODE_MAX_RESULTS    64 /* in one message */
 
 void tl_node_service_register (TlGateway *gateway, TlRpcServer *server);
 

@@ -10,6 +10,7 @@ find_objection (TlOperatorAction action, const TlOperatorTarget *target)
   switch (action)
     {
     case TL_OPERATOR_EXECUTE:
+    case TL_OPERATOR_CANCEL_REQUEST:
       return NULL;
     case TL_OPERATOR_MINT:
       if (target->role != TL_ROLE_NODE)

@@ -17,12 +17,13 @@ G_BEGIN_DECLS
  */
 typedef enum
 {
-  TL_OPERATOR_EXECUTE,     /* run a capability on any device */
-  TL_OPERATOR_MINT,        /* make a pairing code */
-  TL_OPERATOR_CANCEL_CODE, /* cancel one */
-  TL_OPERATOR_DECIDE,      /* approve or reject a pairing request, or guess its digits */
-  TL_OPERATOR_REVOKE,      /* cut a device off */
-  TL_OPERATOR_ADMINISTER,  /* any other change of a device: suspend, remove, clear, role, name, ... */
+  TL_OPERATOR_EXECUTE,        /* run a capability on any device */
+  TL_OPERATOR_CANCEL_REQUEST, /* end a capability request, whoever asked for it */
+  TL_OPERATOR_MINT,           /* make a pairing code */
+  TL_OPERATOR_CANCEL_CODE,    /* cancel one */
+  TL_OPERATOR_DECIDE,         /* approve or reject a pairing request, or guess its digits */
+  TL_OPERATOR_REVOKE,         /* cut a device off */
+  TL_OPERATOR_ADMINISTER,     /* any other change of a device: suspend, remove, clear, role, name, ... */
   TL_OPERATOR_N_ACTIONS,
 } TlOperatorAction;
 

@@ -215,3 +215,38 @@ tl_wire_event (Twinlatch__V1__Event *message, const TlEventRecord *record)
   message->type = tl_wire_string (record->type);
   message->data = tl_wire_string (record->data);
 }
+
+void
+tl_wire_request (Twinlatch__V1__CapabilityRequest *message, const TlCapabilityRecord *record)
+{
+  twinlatch__v1__capability_request__init (message);
+  message->request_id = record->request_id;
+  message->device_id = record->device_id;
+  message->capability = record->capability;
+  message->state = (Twinlatch__V1__RequestState)(record->state + 1);
+  message->requested_by = tl_wire_string (record->requested_by);
+  message->created_at_unix_ms = record->created_at;
+  message->updated_at_unix_ms = record->updated_at;
+  message->dispatched_at_unix_ms = record->dispatched_at;
+  message->completed_at_unix_ms = record->completed_at;
+  message->expires_at_unix_ms = record->expires_at;
+  message->timeout_ms = record->timeout_ms;
+  message->max_payload_bytes = record->max_payload_bytes;
+  message->input_summary = tl_wire_string (record->input_summary);
+  message->output_summary = tl_wire_string (record->output_summary);
+  message->input_sha256 = tl_wire_gbytes (record->input_sha256);
+  message->output_sha256 = tl_wire_gbytes (record->output_sha256);
+  message->error = tl_wire_string (record->error);
+  message->error_reason = tl_wire_string (record->error_reason);
+  message->cancel_requested_at_unix_ms = record->cancel_at;
+  message->cancelled_by = tl_wire_string (record->cancelled_by);
+}
+
+Twinlatch__V1__Receipt *
+tl_wire_receipt (GBytes *packed)
+{
+  gsize length = 0;
+  const guint8 *data = packed != NULL ? g_bytes_get_data (packed, &length) : NULL;
+
+  return packed != NULL ? twinlatch__v1__receipt__unpack (NULL, length, data) : NULL;
+}

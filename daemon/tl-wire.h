@@ -37,6 +37,10 @@ void tl_wire_pairing (Twinlatch__V1__PairingRequest *message, const TlPairingRec
 /* certificates: the array and its messages are allocated; free with tl_wire_device_clear(). */
 void tl_wire_device (Twinlatch__V1__Device *message, const TlDeviceRecord *record);
 void tl_wire_device_clear (Twinlatch__V1__Device *message);
+/* Without what only GetCapabilityRequest tells. */
+void tl_wire_request (Twinlatch__V1__CapabilityRequest *message, const TlCapabilityRecord *record);
+/* The receipt as it was packed; NULL: none. twinlatch__v1__receipt__free_unpacked() */
+Twinlatch__V1__Receipt *tl_wire_receipt (GBytes *packed);
 void tl_wire_event (Twinlatch__V1__Event *message, const TlEventRecord *record);
 
 G_END_DECLS

@@ -1,227 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <glib/gi18n.h>
-#include <stdio.h>
-#include <unistd.h>
 
-#include "agent/cli/tl-admin.h"
 #include "agent/cli/tl-exec-output.h"
-#include "agent/cli/tl-json-out.h"
-#include "agent/cli/tl-text.h"
+#include "agent/cli/tl-request-follow.h"
 #include "agent/cli/tl-verb.h"
 #include "base/tl-error.h"
+#include "twinlatch/v1/admin.pb-c.h"
 
 #define MIN_TIMEOUT_MS 1000
 #define MAX_TIMEOUT_MS 3600000 /* PROTOCOL 4.2 */
+#define MAX_EXPIRY_MS  (G_GINT64_CONSTANT (7) * 86400 * 1000)
 #define MAX_OUTPUT     (4 * 1024 * 1024)
-
-typedef Twinlatch__V1__ExecuteCapabilityResponse Answer;
-
-typedef struct
-{
-  TlCli *cli;
-  gboolean shows_progress;
-  char *request_id;
-  json_t *result;  /* the object of --json, once terminal */
-  char *output;    /* verbatim */
-  GError *failure; /* terminal, but not succeeded */
-} Execution;
-
-static void
-execution_clear (Execution *execution)
-{
-  g_free (execution->request_id);
-  g_free (execution->output);
-  g_clear_error (&execution->failure);
-  g_clear_pointer (&execution->result, json_decref);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Execution, execution_clear)
-
-/* The state as an error; -1: not terminal. */
-static int
-error_code_for_state (const Answer *answer)
-{
-  TlErrorCode code;
-
-  switch (answer->state)
-    {
-    case TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_FAILED:
-      if (tl_error_code_from_reason (answer->error_reason, &code) && code == TL_ERROR_CAPABILITY_UNKNOWN)
-        return TL_ERROR_CAPABILITY_UNKNOWN;
-      return TL_ERROR_CAPABILITY_FAILED; /* "not_found" is a file there, not a device here: one exit code */
-    case TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_DENIED:
-      return TL_ERROR_CAPABILITY_DENIED;
-    case TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_TIMED_OUT:
-      return TL_ERROR_TIMED_OUT;
-    case TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_CANCELLED:
-      return TL_ERROR_CANCELLED;
-    case TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_EXPIRED:
-      return TL_ERROR_EXPIRED;
-    default:
-      return -1;
-    }
-}
-
-static json_t *
-make_result (const Answer *answer)
-{
-  json_t *object = json_object ();
-  g_autofree char *state = tl_enum_to_text (&twinlatch__v1__request_state__descriptor, answer->state);
-  gboolean succeeded = answer->state == TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_SUCCEEDED;
-
-  json_object_set_new (object, "request_id", tl_json_text (answer->request_id));
-  json_object_set_new (object, "device_id", tl_json_text (answer->device_id));
-  json_object_set_new (object, "state", json_string (state));
-  json_object_set_new (object, "output", succeeded ? tl_json_embed (answer->output) : json_null ());
-  json_object_set_new (object, "error", succeeded ? json_null () : tl_json_text (answer->error));
-  json_object_set_new (object, "reason", succeeded ? json_null () : tl_json_text (answer->error_reason));
-  return object;
-}
-
-static const char *
-failure_in_words (int code)
-{
-  switch (code)
-    {
-    case TL_ERROR_CAPABILITY_UNKNOWN:
-      return _ ("the device does not have the capability");
-    case TL_ERROR_CAPABILITY_DENIED:
-      return _ ("the device refused to run the capability");
-    case TL_ERROR_TIMED_OUT:
-      return _ ("the capability did not end in time");
-    case TL_ERROR_CANCELLED:
-      return _ ("the request was cancelled");
-    case TL_ERROR_EXPIRED:
-      return _ ("the request ran out of time before the device took it");
-    default:
-      return _ ("the capability failed");
-    }
-}
-
-static void
-set_failure (Execution *execution, const Answer *answer, int code)
-{
-  g_set_error (&execution->failure, TL_ERROR, code, "%s%s%s (%s)", failure_in_words (code),
-               answer->error[0] != '\0' ? ": " : "", answer->error, answer->request_id);
-}
-
-static void
-show_progress (Execution *execution, const Answer *answer)
-{
-  g_autofree char *state = NULL;
-  g_autofree char *progress = NULL;
-
-  if (!execution->shows_progress)
-    return;
-  state = tl_enum_to_text (&twinlatch__v1__request_state__descriptor, answer->state);
-  progress = tl_text_escape (answer->progress);
-  tl_cli_note (execution->cli, "%s: %s%s%s\n", answer->request_id, state, progress[0] != '\0' ? ": " : "", progress);
-}
-
-static gboolean
-on_answer (const ProtobufCMessage *message, gpointer user_data)
-{
-  Execution *execution = user_data;
-  const Answer *answer = (const Answer *)message;
-  int code = error_code_for_state (answer);
-
-  if (execution->result != NULL)
-    return TRUE;
-  if (execution->request_id == NULL)
-    execution->request_id = tl_text_escape (answer->request_id);
-  if (answer->state == TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_SUCCEEDED)
-    execution->output = g_strdup (answer->output);
-  else if (code >= 0)
-    set_failure (execution, answer, code);
-  else
-    {
-      show_progress (execution, answer);
-      return TRUE;
-    }
-  execution->result = make_result (answer);
-  return TRUE; /* the gateway ends the stream */
-}
-
-static gboolean
-print_output (Execution *execution, gboolean raw, GError **error)
-{
-  tl_json_auto value = NULL;
-  g_autofree char *pretty = NULL;
-  g_autofree char *safe = NULL;
-
-  if (raw)
-    {
-      g_autoptr (GBytes) bytes = tl_exec_raw_output (execution->output, error);
-      gsize length = 0;
-      const void *data = bytes != NULL ? g_bytes_get_data (bytes, &length) : NULL;
-
-      if (bytes == NULL)
-        return FALSE;
-      fwrite (data, 1, length, stdout); /* main() checks the stream */
-      fflush (stdout);
-      return TRUE;
-    }
-  value = tl_json_embed (execution->output);
-  pretty = tl_json_to_pretty_string (value);
-  safe = isatty (STDOUT_FILENO) ? tl_text_escape_lines (pretty) : g_strdup (pretty);
-  tl_cli_print (execution->cli, "%s\n", safe);
-  return TRUE;
-}
-
-static gboolean
-print_result (Execution *execution, gboolean raw, GError **error)
-{
-  if (tl_cli_is_json (execution->cli))
-    {
-      tl_cli_print_json (execution->cli, json_incref (execution->result));
-      tl_cli_set_exit_code (execution->cli, tl_error_to_exit_code (execution->failure));
-      return TRUE;
-    }
-  if (execution->failure != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&execution->failure));
-      return FALSE;
-    }
-  return print_output (execution, raw, error);
-}
-
-static gboolean
-execute (Execution *execution, const Twinlatch__V1__ExecuteCapabilityRequest *request, GError **error)
-{
-  g_autoptr (GError) problem = NULL;
-  TlAdminOutcome outcome
-      = tl_admin_stream (execution->cli, "ExecuteCapability", &request->base,
-                         &twinlatch__v1__execute_capability_response__descriptor, 0, on_answer, execution, &problem);
-
-  if (execution->result != NULL) /* how the stream ended after the last answer changes nothing */
-    return TRUE;
-  switch (outcome)
-    {
-    case TL_ADMIN_FAILED:
-      g_propagate_error (error, g_steal_pointer (&problem));
-      break;
-    case TL_ADMIN_INTERRUPTED:
-      if (execution->request_id != NULL)
-        g_set_error (error, TL_ERROR, TL_ERROR_CANCELLED,
-                     _ ("stopped waiting; request %s goes on at the gateway and its result is not shown here"),
-                     execution->request_id);
-      else
-        g_set_error_literal (error, TL_ERROR, TL_ERROR_CANCELLED,
-                             _ ("stopped before the gateway confirmed the request; it may still run"));
-      break;
-    case TL_ADMIN_ENDED:
-      g_set_error_literal (error, TL_ERROR, TL_ERROR_UNAVAILABLE,
-                           _ ("the gateway ended the answer before the request was over; try again"));
-      break;
-    }
-  return FALSE;
-}
 
 static gboolean
 run (TlCli *cli, TlArgs *args, GError **error)
 {
   Twinlatch__V1__ExecuteCapabilityRequest request = TWINLATCH__V1__EXECUTE_CAPABILITY_REQUEST__INIT;
-  g_auto (Execution) execution = { .cli = cli, .shows_progress = isatty (STDERR_FILENO) };
   g_autofree char *input = tl_exec_input (tl_args_argument (args, 2), error);
 
   if (input == NULL)
@@ -230,15 +24,22 @@ run (TlCli *cli, TlArgs *args, GError **error)
   request.capability = (char *)tl_args_argument (args, 1);
   request.input = input;
   request.timeout_ms = tl_args_number (args, "timeout", 0);
+  request.expires_in_ms = tl_args_number (args, "expires", 0);
   request.max_payload_bytes = (guint32)tl_args_number (args, "max-output", 0);
   request.no_wait = tl_args_flag (args, "no-wait");
-  return execute (&execution, &request, error) && print_result (&execution, tl_args_flag (args, "raw"), error);
+  return tl_request_follow (cli, "ExecuteCapability", &request.base,
+                            (tl_args_flag (args, "raw") ? TL_FOLLOW_RAW : 0)
+                                | (tl_args_flag (args, "detach") ? TL_FOLLOW_DETACH : 0),
+                            error);
 }
 
 static const TlOption options[] = {
   { "timeout", TL_OPTION_DURATION, "D", N_ ("how long it may run on the device: 1s to 1h (default 30s)"),
     MIN_TIMEOUT_MS, MAX_TIMEOUT_MS },
+  { "expires", TL_OPTION_DURATION, "D", N_ ("how long it waits for the device: 1s to 7d (default 5m)"), MIN_TIMEOUT_MS,
+    MAX_EXPIRY_MS },
   { "no-wait", TL_OPTION_FLAG, NULL, N_ ("fail at once when the device is not connected, do not queue") },
+  { "detach", TL_OPTION_FLAG, NULL, N_ ("print the request's id as soon as the gateway has it, do not wait") },
   { "max-output", TL_OPTION_INTEGER, "BYTES", N_ ("limit of input and output (default 65536, at most 4194304)"), 1,
     MAX_OUTPUT },
   { "raw", TL_OPTION_FLAG, NULL, N_ ("print a file's bytes or a string as they are, not JSON") },
@@ -254,8 +55,9 @@ const TlVerb tl_verb_exec = {
   .details
   = N_ ("The input is JSON, {} when left out, - reads it from standard input. It is checked before anything is sent. A "
         "device\n"
-        "that is not connected gets the request when it comes back, within five minutes, unless --no-wait is given.\n"
-        "Ctrl-C stops waiting; the request goes on."),
+        "that is not connected gets the request when it comes back, within --expires, unless --no-wait is given.\n"
+        "Ctrl-C stops waiting; the request goes on. 'requests show ID --follow' waits again, 'requests cancel ID' ends "
+        "it."),
   .options = options,
   .run = run,
 };

@@ -32,6 +32,15 @@ print_node (TlCli *cli, const Twinlatch__V1__Node *node)
   tl_cli_print_table (cli, table);
 }
 
+static gboolean
+is_switched_off (const Twinlatch__V1__Node *node, const char *capability)
+{
+  for (size_t i = 0; i < node->n_switched_off; i++)
+    if (g_str_equal (node->switched_off[i], capability))
+      return TRUE;
+  return FALSE;
+}
+
 static void
 print_capabilities (TlCli *cli, const Twinlatch__V1__Node *node)
 {
@@ -44,8 +53,11 @@ print_capabilities (TlCli *cli, const Twinlatch__V1__Node *node)
       const Twinlatch__V1__CapabilityDescriptor *capability = node->capabilities[i];
       g_autofree char *consent = tl_enum_to_text (&twinlatch__v1__consent_level__descriptor, capability->consent);
 
-      tl_table_add (table, capability->name, capability->available ? _ ("yes") : _ ("no"), consent,
-                    capability->description);
+      tl_table_add (table, capability->name,
+                    is_switched_off (node, capability->name) ? _ ("off (gateway)")
+                    : capability->available                  ? _ ("yes")
+                                                             : _ ("no"),
+                    consent, capability->description);
     }
   tl_cli_print (cli, "\n");
   tl_cli_print_table (cli, table);

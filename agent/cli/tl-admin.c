@@ -11,6 +11,7 @@
 #include "base/tl-error.h"
 
 #define SERVICE   "/twinlatch.v1.AdminService/"
+#define MAX_PAGE  500    /* of the gateway */
 #define MAX_PAGES 100000 /* against a gateway whose pages never end */
 
 void
@@ -165,7 +166,7 @@ steal_items (ProtobufCMessage *answer, GPtrArray *items)
 /* One page; *token is replaced by the next page's, "" after the last. */
 static gboolean
 list_page (Admin *admin, const char *path, ProtobufCMessage *request, const ProtobufCMessageDescriptor *response,
-           GPtrArray *items, char **token, GError **error)
+           guint size, GPtrArray *items, char **token, GError **error)
 {
   Twinlatch__V1__Page page = TWINLATCH__V1__PAGE__INIT;
   Twinlatch__V1__Page **slot = field_slot (request, "page");
@@ -174,6 +175,7 @@ list_page (Admin *admin, const char *path, ProtobufCMessage *request, const Prot
   const char *next;
 
   page.page_token = *token;
+  page.page_size = size;
   *slot = &page;
   answer = call_admin (admin, path, request, response, error);
   *slot = before;
@@ -194,9 +196,10 @@ list_page (Admin *admin, const char *path, ProtobufCMessage *request, const Prot
   return TRUE;
 }
 
-GPtrArray *
-tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request, const ProtobufCMessageDescriptor *response,
-               GError **error)
+/* limit 0: all. */
+static GPtrArray *
+list (TlCli *cli, const char *method, ProtobufCMessage *request, const ProtobufCMessageDescriptor *response,
+      guint limit, GError **error)
 {
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (tl_admin_answer_free);
   g_auto (Admin) admin = { 0 };
@@ -207,13 +210,28 @@ tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request, const 
     return NULL;
   for (guint i = 0; i < MAX_PAGES; i++)
     {
-      if (!list_page (&admin, path, request, response, items, &token, error))
+      if (!list_page (&admin, path, request, response, limit > 0 ? MIN (limit - items->len, MAX_PAGE) : 0, items,
+                      &token, error))
         return NULL;
-      if (token[0] == '\0')
+      if (token[0] == '\0' || (limit > 0 && items->len >= limit))
         return g_steal_pointer (&items);
     }
   g_set_error_literal (error, TL_ERROR, TL_ERROR_PROTOCOL, _ ("the gateway's list does not end"));
   return NULL;
+}
+
+GPtrArray *
+tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request, const ProtobufCMessageDescriptor *response,
+               GError **error)
+{
+  return list (cli, method, request, response, 0, error);
+}
+
+GPtrArray *
+tl_admin_list_some (TlCli *cli, const char *method, ProtobufCMessage *request,
+                    const ProtobufCMessageDescriptor *response, guint limit, GError **error)
+{
+  return list (cli, method, request, response, limit, error);
 }
 
 typedef struct

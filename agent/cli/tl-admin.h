@@ -23,6 +23,9 @@ ProtobufCMessage *tl_admin_call (TlCli *cli, const char *method, const ProtobufC
  * items are the array's. request is left as it was. */
 GPtrArray *tl_admin_list (TlCli *cli, const char *method, ProtobufCMessage *request,
                           const ProtobufCMessageDescriptor *response, GError **error);
+/* The first `limit` items. */
+GPtrArray *tl_admin_list_some (TlCli *cli, const char *method, ProtobufCMessage *request,
+                               const ProtobufCMessageDescriptor *response, guint limit, GError **error);
 
 /* Borrowed message; FALSE ends the stream from this side. */
 typedef gboolean (*TlAdminMessageFunc) (const ProtobufCMessage *message, gpointer user_data);
@@ -52,6 +55,9 @@ typedef Twinlatch__V1__RenameDeviceResponse TlRenameAnswer;
 typedef Twinlatch__V1__RotateDeviceResponse TlRotateAnswer;
 typedef Twinlatch__V1__ConfirmDevicesResponse TlConfirmAnswer;
 typedef Twinlatch__V1__GetStatusResponse TlStatusAnswer;
+typedef Twinlatch__V1__GetCapabilityRequestResponse TlRequestAnswer;
+typedef Twinlatch__V1__CancelCapabilityResponse TlCancelRequestAnswer;
+typedef Twinlatch__V1__SetNodeCapabilityResponse TlSwitchAnswer;
 typedef Twinlatch__V1__GetCaBundleResponse TlCaAnswer;
 typedef Twinlatch__V1__GetJournalHeadResponse TlHeadAnswer;
 
@@ -73,6 +79,9 @@ TL_ADMIN_AUTOPTR (TlRenameAnswer)
 TL_ADMIN_AUTOPTR (TlRotateAnswer)
 TL_ADMIN_AUTOPTR (TlConfirmAnswer)
 TL_ADMIN_AUTOPTR (TlStatusAnswer)
+TL_ADMIN_AUTOPTR (TlRequestAnswer)
+TL_ADMIN_AUTOPTR (TlCancelRequestAnswer)
+TL_ADMIN_AUTOPTR (TlSwitchAnswer)
 TL_ADMIN_AUTOPTR (TlCaAnswer)
 TL_ADMIN_AUTOPTR (TlHeadAnswer)
 

@@ -8,7 +8,7 @@
 G_BEGIN_DECLS
 
 /*
- * The capabilities every node has: echo, system.*, fs.*. Each function adds its rows to the set.
+ * The capabilities every node has: echo, system.*, fs.*, process.run. Each function adds its rows to the set.
  */
 
 /* What system.health and system.identity tell. Strings are copied; no secrets. */
@@ -38,6 +38,8 @@ json_t *tl_fs_roots_describe (TlFsRoots *roots);
 void tl_capability_add_echo (TlCapabilitySet *set);
 void tl_capability_add_system (TlCapabilitySet *set, const TlNodeFacts *facts, TlFsRoots *roots);
 void tl_capability_add_fs (TlCapabilitySet *set, TlFsRoots *roots);
+/* process.run {program, arguments, stdin}: the programs of node.conf, unavailable when there are none. */
+void tl_capability_add_process (TlCapabilitySet *set, const TlNodeConfig *config);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlFsRoots, tl_fs_roots_unref)
 

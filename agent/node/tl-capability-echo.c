@@ -14,6 +14,7 @@ static const TlCapability echo_capability = {
   .input_schema = "{}",
   .output_schema = "{}",
   .idempotent = TRUE,
+  .immediate = TRUE,
   .any_input = TRUE,
   .func = echo,
 };

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/tl-error.h"
 
@@ -11,6 +13,7 @@ struct _TlCapabilityCall
 {
   atomic_int refs;
   atomic_bool cancelled;
+  atomic_int fd; /* -1 until somebody asks for it */
   gsize max_output;
 };
 
@@ -21,6 +24,7 @@ tl_capability_call_new (gsize max_output)
 
   atomic_init (&call->refs, 1);
   atomic_init (&call->cancelled, false);
+  atomic_init (&call->fd, -1);
   call->max_output = max_output;
   return call;
 }
@@ -35,14 +39,45 @@ tl_capability_call_ref (TlCapabilityCall *call)
 void
 tl_capability_call_unref (TlCapabilityCall *call)
 {
-  if (call != NULL && atomic_fetch_sub (&call->refs, 1) == 1)
-    g_free (call);
+  int fd;
+
+  if (call == NULL || atomic_fetch_sub (&call->refs, 1) > 1)
+    return;
+  fd = atomic_load (&call->fd);
+  if (fd >= 0)
+    close (fd);
+  g_free (call);
 }
 
 void
 tl_capability_call_cancel (TlCapabilityCall *call)
 {
+  int fd;
+
   atomic_store (&call->cancelled, true);
+  fd = atomic_load (&call->fd);
+  if (fd >= 0)
+    eventfd_write (fd, 1);
+}
+
+int
+tl_capability_call_fd (TlCapabilityCall *call)
+{
+  int fd = atomic_load (&call->fd), none = -1;
+
+  if (fd >= 0)
+    return fd;
+  fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0)
+    return -1;
+  if (!atomic_compare_exchange_strong (&call->fd, &none, fd))
+    {
+      close (fd);
+      return none;
+    }
+  if (tl_capability_call_is_cancelled (call)) /* before it was there to be told */
+    eventfd_write (fd, 1);
+  return fd;
 }
 
 gboolean

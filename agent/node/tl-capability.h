@@ -7,7 +7,8 @@ G_BEGIN_DECLS
 
 /*
  * Capabilities of a node: a table of descriptors, each with the function that does the work. The function runs on a
- * worker thread and may block; it looks at its TlCapabilityCall now and then to notice that nobody waits any more.
+ * worker thread and may block (unless it is `immediate`); it looks at its TlCapabilityCall now and then to notice that
+ * nobody waits any more.
  */
 #define TL_CAPABILITY_NAME_MAX    64 /* PROTOCOL 4.2 */
 #define TL_CAPABILITY_MAX_PAYLOAD (4u * 1024u * 1024u)
@@ -22,6 +23,8 @@ TlCapabilityCall *tl_capability_call_ref (TlCapabilityCall *call);
 void tl_capability_call_unref (TlCapabilityCall *call);
 void tl_capability_call_cancel (TlCapabilityCall *call);
 gboolean tl_capability_call_is_cancelled (TlCapabilityCall *call);
+/* Readable once cancelled, for those that wait in poll(); the call's. -1: this process has no descriptor left. */
+int tl_capability_call_fd (TlCapabilityCall *call);
 /* Longest output in bytes; more is RESOURCE_EXHAUSTED. */
 gsize tl_capability_call_max_output (TlCapabilityCall *call);
 
@@ -37,6 +40,7 @@ typedef struct
   const char *input_schema;  /* JSON Schema, <= 4096 bytes */
   const char *output_schema; /* may be NULL */
   gboolean idempotent;       /* may simply run again after a restart (PROTOCOL 4.1) */
+  gboolean immediate;        /* only computes, and briefly: runs on the main context */
   gboolean any_input;        /* input may be any JSON value */
   guint timeout_ms;          /* longest run whatever the request allows; 0: as the request says */
   TlCapabilityFunc func;

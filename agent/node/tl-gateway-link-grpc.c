@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/node/tl-gateway-link-grpc.h"
+#include "agent/node/tl-gateway-link-grpc-private.h"
 
 #include <string.h>
 
@@ -8,62 +8,26 @@
 #include "base/tl-json.h"
 #include "tl-config-build.h"
 #include "twinlatch/v1/health.pb-c.h"
-#include "twinlatch/v1/node.pb-c.h"
 
-#define SERVICE            "/twinlatch.v1.NodeService/"
 #define HEALTH_CHECK       "/grpc.health.v1.Health/Check"
 #define PROTOCOL_VERSION   1
 #define CALL_DEADLINE_MS   15000
-#define SUBMIT_DEADLINE_MS 30000
 #define PROBE_DEADLINE_MS  3000
 #define CONNECT_TIMEOUT_MS 5000
 #define READY_TIMEOUT_MS   15000 /* between opening the stream and Ready */
 #define CLOSE_TIMEOUT_MS   2000  /* for the gateway to end a stream that we half-closed */
 
-typedef enum
-{
-  LINK_NEW,
-  LINK_REGISTERING, /* RegisterNode, and the probe when that fails */
-  LINK_OPENING,     /* stream made, waits for Ready */
-  LINK_OPEN,
-  LINK_CLOSING, /* half-closed by us */
-  LINK_CLOSED,  /* the owner was told, or does not want to know */
-} LinkState;
+static void handle_event (TlGrpcLink *link, const Twinlatch__V1__Event *event);
 
-typedef struct
-{
-  TlGatewayLink base;
-  guint refs; /* owner, and every call under way */
-  LinkState state;
-  TlGrpcLinkFactory with;
-  GMainContext *context;
-  GCancellable *cancellable;
-  char **addresses;
-  TlRpcClient *client;
-  TlRpcClient *probe;
-  TlRpcStream *stream;
-  GSource *timer;
-  GSource *failure_source;
-  GError *failure; /* reported from failure_source or after the probe */
-  Twinlatch__V1__RegisterNodeResponse *registration;
-  char *instance_id;
-  guint64 cursor_seq;
-  char *cursor_event_id;
-  GQueue waiting; /* StreamEventsResponse behind an event that is being fetched; packed GBytes */
-  gboolean fetching;
-} GrpcLink;
-
-static void handle_event (GrpcLink *link, const Twinlatch__V1__Event *event);
-
-static GrpcLink *
-link_ref (GrpcLink *link)
+TlGrpcLink *
+tl_grpc_link_ref (TlGrpcLink *link)
 {
   link->refs++;
   return link;
 }
 
-static void
-link_unref (GrpcLink *link)
+void
+tl_grpc_link_unref (TlGrpcLink *link)
 {
   if (--link->refs > 0)
     return;
@@ -81,8 +45,6 @@ link_unref (GrpcLink *link)
   g_free (link);
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (GrpcLink, link_unref)
-
 static void
 clear_source (GSource **source)
 {
@@ -94,7 +56,7 @@ clear_source (GSource **source)
 }
 
 static void
-set_timer (GrpcLink *link, guint ms, GSourceFunc func)
+set_timer (TlGrpcLink *link, guint ms, GSourceFunc func)
 {
   clear_source (&link->timer);
   link->timer = g_timeout_source_new (ms);
@@ -104,7 +66,7 @@ set_timer (GrpcLink *link, guint ms, GSourceFunc func)
 
 /* Ends everything under way; nothing is said to the owner. */
 static void
-shut (GrpcLink *link)
+shut (TlGrpcLink *link)
 {
   link->state = LINK_CLOSED;
   clear_source (&link->timer);
@@ -119,7 +81,7 @@ shut (GrpcLink *link)
 
 /* The owner may free the link in here. */
 static void
-fail (GrpcLink *link, const GError *error)
+fail (TlGrpcLink *link, const GError *error)
 {
   g_autoptr (GError) copy = g_error_copy (error);
 
@@ -130,7 +92,7 @@ fail (GrpcLink *link, const GError *error)
 }
 
 static void
-fail_protocol (GrpcLink *link, const char *what)
+fail_protocol (TlGrpcLink *link, const char *what)
 {
   g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_PROTOCOL, "the gateway broke the protocol: %s", what);
 
@@ -140,7 +102,7 @@ fail_protocol (GrpcLink *link, const char *what)
 static gboolean
 on_failure_source (gpointer data)
 {
-  g_autoptr (GrpcLink) link = link_ref (data);
+  g_autoptr (TlGrpcLink) link = tl_grpc_link_ref (data);
 
   fail (link, link->failure);
   return G_SOURCE_REMOVE;
@@ -148,7 +110,7 @@ on_failure_source (gpointer data)
 
 /* For failures found inside a call of the owner's: callbacks come from the main context only. */
 static void
-fail_later (GrpcLink *link, GError *error)
+fail_later (TlGrpcLink *link, GError *error)
 {
   if (link->state == LINK_CLOSED || link->failure_source != NULL)
     {
@@ -165,7 +127,7 @@ fail_later (GrpcLink *link, GError *error)
 /* ---- stream ---------------------------------------------------------------------------------------------------- */
 
 static void
-drain_waiting (GrpcLink *link)
+drain_waiting (TlGrpcLink *link)
 {
   while (!link->fetching && (link->state == LINK_OPENING || link->state == LINK_OPEN))
     {
@@ -185,7 +147,7 @@ drain_waiting (GrpcLink *link)
 static void
 on_fetched (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  g_autoptr (GrpcLink) link = user_data;
+  g_autoptr (TlGrpcLink) link = user_data;
   g_autoptr (GError) error = NULL;
   ProtobufCMessage *message;
   const Twinlatch__V1__Event *event;
@@ -214,7 +176,7 @@ on_fetched (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-fetch_event (GrpcLink *link, const Twinlatch__V1__Event *event)
+fetch_event (TlGrpcLink *link, const Twinlatch__V1__Event *event)
 {
   Twinlatch__V1__FetchEventRequest request = TWINLATCH__V1__FETCH_EVENT_REQUEST__INIT;
   Twinlatch__V1__Cursor cursor = TWINLATCH__V1__CURSOR__INIT;
@@ -224,13 +186,13 @@ fetch_event (GrpcLink *link, const Twinlatch__V1__Event *event)
   request.device_id = (char *)tl_device_identity_device_id (link->with.identity);
   request.cursor = &cursor;
   link->fetching = TRUE;
-  tl_rpc_client_call_async (link->client, SERVICE "FetchEvent", &request.base,
+  tl_rpc_client_call_async (link->client, TL_NODE_SERVICE "FetchEvent", &request.base,
                             &twinlatch__v1__fetch_event_response__descriptor, CALL_DEADLINE_MS, link->cancellable,
-                            on_fetched, link_ref (link));
+                            on_fetched, tl_grpc_link_ref (link));
 }
 
 static void
-handle_event (GrpcLink *link, const Twinlatch__V1__Event *event)
+handle_event (TlGrpcLink *link, const Twinlatch__V1__Event *event)
 {
   TlLinkEvent copy = {
     .seq = event->seq, .id = event->id, .time_ms = event->time_unix_ms, .type = event->type, .data = event->data
@@ -246,7 +208,7 @@ handle_event (GrpcLink *link, const Twinlatch__V1__Event *event)
 
 /* Events keep their order behind one that has to be fetched. */
 static void
-queue_event (GrpcLink *link, const Twinlatch__V1__Event *event)
+queue_event (TlGrpcLink *link, const Twinlatch__V1__Event *event)
 {
   gsize size = twinlatch__v1__event__get_packed_size (event);
   guint8 *data = g_malloc (size);
@@ -255,8 +217,23 @@ queue_event (GrpcLink *link, const Twinlatch__V1__Event *event)
   g_queue_push_tail (&link->waiting, g_bytes_new_take (data, size));
 }
 
+static gboolean
+is_streaming (const TlGrpcLink *link)
+{
+  return link->state == LINK_OPENING || link->state == LINK_OPEN;
+}
+
 static void
-handle_ready (GrpcLink *link)
+take_event (TlGrpcLink *link, const Twinlatch__V1__Event *event)
+{
+  if (link->fetching)
+    queue_event (link, event);
+  else
+    handle_event (link, event);
+}
+
+static void
+handle_ready (TlGrpcLink *link, const Twinlatch__V1__StreamEventsResponse__Ready *ready)
 {
   const Twinlatch__V1__RegisterNodeResponse *answer = link->registration;
   g_autoptr (GPtrArray) addresses = g_ptr_array_new ();
@@ -278,6 +255,7 @@ handle_ready (GrpcLink *link)
   g_ptr_array_add (addresses, NULL);
   registration.addresses = (const char *const *)addresses->pdata;
   clear_source (&link->timer);
+  link->takes_results = ready->takes_results;
   link->state = LINK_OPEN;
   link->base.handlers->opened (&link->base, &registration, link->base.user_data);
 }
@@ -285,19 +263,16 @@ handle_ready (GrpcLink *link)
 static void
 on_stream_message (TlRpcStream *stream, const ProtobufCMessage *message, gpointer user_data)
 {
-  g_autoptr (GrpcLink) link = link_ref (user_data);
+  g_autoptr (TlGrpcLink) link = tl_grpc_link_ref (user_data);
   const Twinlatch__V1__StreamEventsResponse *response = (const Twinlatch__V1__StreamEventsResponse *)message;
 
   (void)stream;
-  if (link->state != LINK_OPENING && link->state != LINK_OPEN)
+  if (!is_streaming (link))
     return;
   switch (response->kind_case)
     {
     case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_EVENT:
-      if (link->fetching)
-        queue_event (link, response->event);
-      else
-        handle_event (link, response->event);
+      take_event (link, response->event);
       break;
     case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_GAP:
       if (response->gap->oldest == NULL)
@@ -309,7 +284,15 @@ on_stream_message (TlRpcStream *stream, const ProtobufCMessage *message, gpointe
       link->base.handlers->reset (&link->base, response->reset->latest_seq, link->base.user_data);
       break;
     case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_READY:
-      handle_ready (link);
+      handle_ready (link, response->ready);
+      break;
+    case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_EVENTS:
+      for (gsize i = 0; i < response->events->n_events && is_streaming (link); i++)
+        take_event (link, response->events->events[i]);
+      break;
+    case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_ANSWERS:
+      for (gsize i = 0; i < response->answers->n_answers && is_streaming (link); i++)
+        tl_grpc_link_handle_answer (link, response->answers->answers[i]);
       break;
     case TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND__NOT_SET:
     default:
@@ -320,7 +303,7 @@ on_stream_message (TlRpcStream *stream, const ProtobufCMessage *message, gpointe
 static void
 on_stream_closed (TlRpcStream *stream, const GError *error, gpointer user_data)
 {
-  g_autoptr (GrpcLink) link = user_data; /* the stream's reference */
+  g_autoptr (TlGrpcLink) link = user_data; /* the stream's reference */
   g_autoptr (GError) copy = NULL;
 
   (void)stream;
@@ -337,7 +320,7 @@ on_stream_closed (TlRpcStream *stream, const GError *error, gpointer user_data)
 static gboolean
 on_ready_timeout (gpointer data)
 {
-  g_autoptr (GrpcLink) link = link_ref (data);
+  g_autoptr (TlGrpcLink) link = tl_grpc_link_ref (data);
   g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_TIMED_OUT, "the gateway did not open the event stream");
 
   fail (link, error);
@@ -345,7 +328,7 @@ on_ready_timeout (gpointer data)
 }
 
 static void
-open_stream (GrpcLink *link)
+open_stream (TlGrpcLink *link)
 {
   static const TlRpcStreamHandlers handlers = { .on_message = on_stream_message, .on_closed = on_stream_closed };
   Twinlatch__V1__StreamEventsRequest request = TWINLATCH__V1__STREAM_EVENTS_REQUEST__INIT;
@@ -357,13 +340,14 @@ open_stream (GrpcLink *link)
   resume.device_id = (char *)tl_device_identity_device_id (link->with.identity);
   resume.cursor = &cursor;
   resume.instance_id = link->instance_id;
+  resume.takes_events = TRUE;
   request.kind_case = TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_RESUME;
   request.resume = &resume;
   link->state = LINK_OPENING;
   set_timer (link, READY_TIMEOUT_MS, on_ready_timeout);
-  link->stream
-      = tl_rpc_client_stream (link->client, SERVICE "StreamEvents", NULL,
-                              &twinlatch__v1__stream_events_response__descriptor, 0, &handlers, link_ref (link));
+  link->stream = tl_rpc_client_stream (link->client, TL_NODE_SERVICE "StreamEvents", NULL,
+                                       &twinlatch__v1__stream_events_response__descriptor, 0, &handlers,
+                                       tl_grpc_link_ref (link));
   tl_rpc_stream_send (link->stream, &request.base);
 }
 
@@ -372,7 +356,7 @@ open_stream (GrpcLink *link)
 static void
 on_probed (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  g_autoptr (GrpcLink) link = user_data;
+  g_autoptr (TlGrpcLink) link = user_data;
   g_autoptr (GError) error = NULL;
   g_autoptr (GError) refused = NULL;
   ProtobufCMessage *message = tl_rpc_client_call_finish (link->probe, result, &error);
@@ -395,7 +379,7 @@ on_probed (GObject *source, GAsyncResult *result, gpointer user_data)
 
 /* The same gateway, without our certificate. */
 static void
-probe (GrpcLink *link)
+probe (TlGrpcLink *link)
 {
   Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
   TlRpcClientOptions options = { .addresses = (const char *const *)link->addresses,
@@ -411,13 +395,13 @@ probe (GrpcLink *link)
     }
   tl_rpc_client_call_async (link->probe, HEALTH_CHECK, &request.base,
                             &grpc__health__v1__health_check_response__descriptor, PROBE_DEADLINE_MS, link->cancellable,
-                            on_probed, link_ref (link));
+                            on_probed, tl_grpc_link_ref (link));
 }
 
 static void
 on_registered (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  g_autoptr (GrpcLink) link = user_data;
+  g_autoptr (TlGrpcLink) link = user_data;
   g_autoptr (GError) error = NULL;
   ProtobufCMessage *message = tl_rpc_client_call_finish (link->client, result, &error);
   const char *gateway_id;
@@ -458,7 +442,7 @@ consent_level (TlConsentLevel level)
 }
 
 static void
-register_node (GrpcLink *link, const TlGatewayLinkOpen *what)
+register_node (TlGrpcLink *link, const TlGatewayLinkOpen *what)
 {
   Twinlatch__V1__RegisterNodeRequest request = TWINLATCH__V1__REGISTER_NODE_REQUEST__INIT;
   guint n = tl_capability_set_size (what->capabilities);
@@ -493,14 +477,14 @@ register_node (GrpcLink *link, const TlGatewayLinkOpen *what)
   request.client_kind = (Twinlatch__V1__ClientKind)(link->with.client_kind + 1); /* UNSPECIFIED is 0 there */
   request.instance_id = link->instance_id;
   link->state = LINK_REGISTERING;
-  tl_rpc_client_call_async (link->client, SERVICE "RegisterNode", &request.base,
+  tl_rpc_client_call_async (link->client, TL_NODE_SERVICE "RegisterNode", &request.base,
                             &twinlatch__v1__register_node_response__descriptor, CALL_DEADLINE_MS, link->cancellable,
-                            on_registered, link_ref (link));
+                            on_registered, tl_grpc_link_ref (link));
 }
 
 /* A certificate that has ended only earns a failed handshake: say why instead. */
 static gboolean
-check_certificate (GrpcLink *link, GError **error)
+check_certificate (TlGrpcLink *link, GError **error)
 {
   TlClock *clock = link->with.clock != NULL ? link->with.clock : tl_clock_system ();
   X509 *certificate = tl_device_identity_certificate (link->with.identity);
@@ -518,7 +502,7 @@ check_certificate (GrpcLink *link, GError **error)
 static void
 grpc_open (TlGatewayLink *base, const TlGatewayLinkOpen *what)
 {
-  GrpcLink *link = (GrpcLink *)base;
+  TlGrpcLink *link = (TlGrpcLink *)base;
   guint timeout_ms = link->with.connect_timeout_ms != 0 ? link->with.connect_timeout_ms : CONNECT_TIMEOUT_MS;
   TlRpcClientOptions options = { .addresses = what->addresses,
                                  .bundle = tl_device_identity_bundle (link->with.identity),
@@ -545,7 +529,7 @@ grpc_open (TlGatewayLink *base, const TlGatewayLinkOpen *what)
 static void
 grpc_send_event (TlGatewayLink *base, const char *type, const char *data)
 {
-  GrpcLink *link = (GrpcLink *)base;
+  TlGrpcLink *link = (TlGrpcLink *)base;
   Twinlatch__V1__StreamEventsRequest request = TWINLATCH__V1__STREAM_EVENTS_REQUEST__INIT;
   Twinlatch__V1__StreamEventsRequest__NodeEvent event = TWINLATCH__V1__STREAM_EVENTS_REQUEST__NODE_EVENT__INIT;
 
@@ -561,7 +545,7 @@ grpc_send_event (TlGatewayLink *base, const char *type, const char *data)
 static void
 grpc_acknowledge (TlGatewayLink *base, guint64 seq, const char *event_id)
 {
-  GrpcLink *link = (GrpcLink *)base;
+  TlGrpcLink *link = (TlGrpcLink *)base;
   Twinlatch__V1__StreamEventsRequest request = TWINLATCH__V1__STREAM_EVENTS_REQUEST__INIT;
   Twinlatch__V1__StreamEventsRequest__Acknowledge acknowledge = TWINLATCH__V1__STREAM_EVENTS_REQUEST__ACKNOWLEDGE__INIT;
   Twinlatch__V1__Cursor cursor = TWINLATCH__V1__CURSOR__INIT;
@@ -576,109 +560,10 @@ grpc_acknowledge (TlGatewayLink *base, guint64 seq, const char *event_id)
   tl_rpc_stream_send (link->stream, &request.base);
 }
 
-typedef struct
-{
-  GrpcLink *link;
-  TlSubmitFunc func;
-  gpointer user_data;
-  GDestroyNotify free_data;
-} Submit;
-
-static void
-on_submitted (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Submit *submit = user_data;
-  g_autoptr (GrpcLink) link = submit->link;
-  g_autoptr (GError) error = NULL;
-  ProtobufCMessage *message = tl_rpc_client_call_finish (link->client, result, &error);
-  TlSubmitOutcome outcome = TL_SUBMIT_ACCEPTED;
-
-  (void)source;
-  if (message != NULL)
-    {
-      const Twinlatch__V1__SubmitCapabilityResultResponse *answer = (gpointer)message;
-
-      outcome = answer->unknown ? TL_SUBMIT_UNKNOWN : answer->duplicate ? TL_SUBMIT_DUPLICATE : TL_SUBMIT_ACCEPTED;
-      protobuf_c_message_free_unpacked (message, NULL);
-    }
-  if (link->state != LINK_CLOSED)
-    submit->func (&link->base, outcome, error, submit->user_data);
-  submit->free_data (submit->user_data);
-  g_free (submit);
-}
-
-static Twinlatch__V1__RequestState
-request_state (TlResultState state)
-{
-  switch (state)
-    {
-    case TL_RESULT_SUCCEEDED:
-      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_SUCCEEDED;
-    case TL_RESULT_FAILED:
-      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_FAILED;
-    case TL_RESULT_DENIED:
-      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_DENIED;
-    case TL_RESULT_TIMED_OUT:
-      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_TIMED_OUT;
-    case TL_RESULT_CANCELLED:
-      return TWINLATCH__V1__REQUEST_STATE__REQUEST_STATE_CANCELLED;
-    }
-  g_assert_not_reached ();
-}
-
-static void
-fill_receipt (Twinlatch__V1__Receipt *message, const TlReceipt *receipt)
-{
-  message->alg = (char *)TL_RECEIPT_ALG;
-  message->decision = (char *)tl_receipt_decision (receipt);
-  message->by = receipt->by;
-  message->time_unix_ms = receipt->time_ms;
-  message->requested_by = receipt->requested_by;
-  message->expires_at_unix_ms = receipt->expires_at_ms;
-  message->input_sha256.data = (guint8 *)receipt->input_sha256;
-  message->input_sha256.len = sizeof receipt->input_sha256;
-  message->signature.data = (guint8 *)receipt->signature;
-  message->signature.len = sizeof receipt->signature;
-}
-
-static void
-grpc_submit (TlGatewayLink *base, const TlSubmission *submission, TlSubmitFunc func, gpointer user_data,
-             GDestroyNotify free_data)
-{
-  GrpcLink *link = (GrpcLink *)base;
-  Twinlatch__V1__SubmitCapabilityResultRequest request = TWINLATCH__V1__SUBMIT_CAPABILITY_RESULT_REQUEST__INIT;
-  Twinlatch__V1__Receipt receipt = TWINLATCH__V1__RECEIPT__INIT;
-  const TlRequestResult *result = submission->result;
-  Submit *submit;
-
-  g_return_if_fail (link->client != NULL);
-  fill_receipt (&receipt, submission->receipt);
-  request.device_id = (char *)tl_device_identity_device_id (link->with.identity);
-  request.request_id = (char *)submission->request_id;
-  request.success = result->state == TL_RESULT_SUCCEEDED;
-  request.output = result->output;
-  request.error = result->error;
-  request.error_reason = result->error_reason;
-  request.receipt = &receipt;
-  request.output_sha256.data = (guint8 *)submission->output_sha256;
-  request.output_sha256.len = sizeof submission->output_sha256;
-  request.result_signature.data = (guint8 *)submission->signature;
-  request.result_signature.len = sizeof submission->signature;
-  request.state = request_state (result->state);
-  submit = g_new0 (Submit, 1);
-  submit->link = link_ref (link);
-  submit->func = func;
-  submit->user_data = user_data;
-  submit->free_data = free_data;
-  tl_rpc_client_call_async (link->client, SERVICE "SubmitCapabilityResult", &request.base,
-                            &twinlatch__v1__submit_capability_result_response__descriptor, SUBMIT_DEADLINE_MS,
-                            link->cancellable, on_submitted, submit);
-}
-
 static gboolean
 on_close_timeout (gpointer data)
 {
-  g_autoptr (GrpcLink) link = link_ref (data);
+  g_autoptr (TlGrpcLink) link = tl_grpc_link_ref (data);
   g_autoptr (GError) error = g_error_new (TL_ERROR, TL_ERROR_CANCELLED, "the link was closed");
 
   fail (link, error);
@@ -688,7 +573,7 @@ on_close_timeout (gpointer data)
 static void
 grpc_close (TlGatewayLink *base)
 {
-  GrpcLink *link = (GrpcLink *)base;
+  TlGrpcLink *link = (TlGrpcLink *)base;
 
   if (link->state == LINK_CLOSED || link->state == LINK_CLOSING)
     return;
@@ -705,17 +590,17 @@ grpc_close (TlGatewayLink *base)
 static void
 grpc_free (TlGatewayLink *base)
 {
-  GrpcLink *link = (GrpcLink *)base;
+  TlGrpcLink *link = (TlGrpcLink *)base;
 
   shut (link);
-  link_unref (link);
+  tl_grpc_link_unref (link);
 }
 
 static const TlGatewayLinkClass grpc_class = {
   .open = grpc_open,
   .send_event = grpc_send_event,
   .acknowledge = grpc_acknowledge,
-  .submit = grpc_submit,
+  .submit = tl_grpc_link_submit,
   .close = grpc_close,
   .free = grpc_free,
 };
@@ -724,7 +609,7 @@ TlGatewayLink *
 tl_gateway_link_new_grpc (const TlGatewayLinkHandlers *handlers, gpointer user_data, gpointer factory_data,
                           GError **error)
 {
-  GrpcLink *link = g_new0 (GrpcLink, 1);
+  TlGrpcLink *link = g_new0 (TlGrpcLink, 1);
 
   (void)error;
   link->base.klass = &grpc_class;

@@ -69,16 +69,16 @@ typedef enum
   TL_SUBMIT_UNKNOWN,   /* no such open request; dropped */
 } TlSubmitOutcome;
 
-/* error NULL: outcome counts. Not called after tl_gateway_link_free(); the user data is freed in any case. */
-typedef void (*TlSubmitFunc) (TlGatewayLink *link, TlSubmitOutcome outcome, const GError *error, gpointer user_data);
+/* Once for each result; error NULL: outcome counts. Not called after tl_gateway_link_free(), nor after `closed`. */
+typedef void (*TlSubmitFunc) (TlGatewayLink *link, const char *request_id, TlSubmitOutcome outcome, const GError *error,
+                              gpointer user_data);
 
 typedef struct
 {
   void (*open) (TlGatewayLink *link, const TlGatewayLinkOpen *what);
   void (*send_event) (TlGatewayLink *link, const char *type, const char *data);
   void (*acknowledge) (TlGatewayLink *link, guint64 seq, const char *event_id);
-  void (*submit) (TlGatewayLink *link, const TlSubmission *submission, TlSubmitFunc func, gpointer user_data,
-                  GDestroyNotify free_data);
+  void (*submit) (TlGatewayLink *link, const TlSubmission *submissions, guint n, TlSubmitFunc func, gpointer user_data);
   void (*close) (TlGatewayLink *link);
   void (*free) (TlGatewayLink *link);
 } TlGatewayLinkClass;
@@ -111,11 +111,12 @@ tl_gateway_link_acknowledge (TlGatewayLink *link, guint64 seq, const char *event
   link->klass->acknowledge (link, seq, event_id);
 }
 
+/* user_data outlives the link. */
 static inline void
-tl_gateway_link_submit (TlGatewayLink *link, const TlSubmission *submission, TlSubmitFunc func, gpointer user_data,
-                        GDestroyNotify free_data)
+tl_gateway_link_submit (TlGatewayLink *link, const TlSubmission *submissions, guint n, TlSubmitFunc func,
+                        gpointer user_data)
 {
-  link->klass->submit (link, submission, func, user_data, free_data);
+  link->klass->submit (link, submissions, n, func, user_data);
 }
 
 /* Ends it in good order: what was sent still goes out; `closed` follows with CANCELLED. */

@@ -19,6 +19,7 @@ static const TlConfigKey key_table[] = {
   { "node", "reconnect-max", TL_CONFIG_DURATION, .fallback = "60s", .min = 1000, .max = 3600 * 1000,
     .help = "longest wait between two attempts to reach the gateway (1s..1h)" },
   { "root *", "path", TL_CONFIG_STRING, .help = "absolute path of a directory that fs.* may read" },
+  TL_NODE_PROGRAM_KEYS,
   { "policy", "default", TL_CONFIG_CHOICE, .fallback = "allow", .choices = "allow|deny",
     .help = "what happens to capabilities without a [policy CAPABILITY] of their own" },
   { "policy *", "mode", TL_CONFIG_CHOICE, .choices = "allow|deny", .help = "whether this capability may run" },
@@ -164,9 +165,11 @@ load (const char *file, gboolean optional, GError **error)
   g_autoptr (TlNodeConfig) config = g_new0 (TlNodeConfig, 1);
 
   config->roots = g_ptr_array_new_with_free_func (root_free);
+  config->programs = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_node_program_free);
   config->policy = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   config->config = tl_config_load (file, optional, key_table, error);
-  if (config->config == NULL || !load_roots (config, file, error) || !load_policy (config, file, error))
+  if (config->config == NULL || !load_roots (config, file, error)
+      || !tl_node_programs_load (config->config, file, config->programs, error) || !load_policy (config, file, error))
     return NULL;
   return g_steal_pointer (&config);
 }
@@ -199,6 +202,7 @@ tl_node_config_free (TlNodeConfig *config)
     return;
   g_clear_pointer (&config->config, tl_config_free);
   g_clear_pointer (&config->roots, g_ptr_array_unref);
+  g_clear_pointer (&config->programs, g_ptr_array_unref);
   g_clear_pointer (&config->policy, g_hash_table_unref);
   g_free (config);
 }

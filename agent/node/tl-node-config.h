@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/tl-config.h"
+#include "agent/node/tl-node-program.h"
 
 G_BEGIN_DECLS
 
@@ -9,8 +9,11 @@ G_BEGIN_DECLS
  * Configuration of a headless node: <config dir>/node.conf (man twinlatch-node.conf(5)):
  *   [node]    name=  log-level=  reconnect-max=  (duration)
  *   [root NAME]  path=  (absolute)          : roots of fs.*; nothing outside is readable; none by default
+ *   [program NAME]  command=  arguments=  timeout=  directory=  description=  : what process.run may run
  *   [policy]  default=deny|allow  and capability rows through [policy CAPABILITY] mode=allow|deny
  */
+#define TL_CAPABILITY_PROCESS_RUN "process.run" /* never allowed by the default */
+
 typedef struct
 {
   char *name; /* [root NAME] */
@@ -21,6 +24,7 @@ typedef struct
 {
   TlConfig *config;
   GPtrArray *roots;        /* TlNodeRoot */
+  GPtrArray *programs;     /* TlNodeProgram */
   GHashTable *policy;      /* capability -> GINT_TO_POINTER (TRUE = allow, FALSE = deny) */
   gboolean policy_default; /* allow for what has no row; TRUE for built-in capabilities unless default=deny */
 } TlNodeConfig;

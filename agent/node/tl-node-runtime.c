@@ -16,10 +16,12 @@
 #include "base/tl-ulid.h"
 #include "tl-config-build.h"
 
-#define REQUESTS_FOLDER   "requests"
-#define ACK_DELAY_MS      50 /* acknowledgements are cumulative, and each costs an fsync of the cursor */
-#define ACK_BATCH         64 /* ... but not more than this many events wait for one */
-#define REFUSALS_BELIEVED 2  /* one may be a gateway that was just restarting */
+#define REQUESTS_FOLDER "requests"
+/* Acknowledgements are cumulative, and each costs an fsync of the cursor on this thread. What is lost by a late one is
+ * that events come again after a crash, which the request records and the gateway know. */
+#define ACK_DELAY_MS      250
+#define ACK_BATCH         512 /* not more than this many events wait for one; a gateway keeps 10 000 */
+#define REFUSALS_BELIEVED 2   /* one may be a gateway that was just restarting */
 
 struct _TlNodeRuntime
 {
@@ -193,41 +195,24 @@ host_send_event (const char *type, const char *data, gpointer user_data)
     tl_gateway_link_send_event (runtime->link, type, data);
 }
 
-typedef struct
-{
-  TlNodeRuntime *runtime;
-  char *request_id;
-} Submitting;
-
 static void
-submitting_free (gpointer data)
+on_submitted (TlGatewayLink *link, const char *request_id, TlSubmitOutcome outcome, const GError *error,
+              gpointer user_data)
 {
-  Submitting *submitting = data;
-
-  g_free (submitting->request_id);
-  g_free (submitting);
-}
-
-static void
-on_submitted (TlGatewayLink *link, TlSubmitOutcome outcome, const GError *error, gpointer user_data)
-{
-  Submitting *submitting = user_data;
+  TlNodeRuntime *runtime = user_data;
 
   (void)link;
   if (error == NULL && outcome == TL_SUBMIT_UNKNOWN)
-    tl_log (TL_LOG_INFO, "the gateway no longer waits for a result", "request_id", submitting->request_id, NULL);
-  tl_request_runner_submitted (submitting->runtime->runner, submitting->request_id, error);
+    tl_log (TL_LOG_INFO, "the gateway no longer waits for a result", "request_id", request_id, NULL);
+  tl_request_runner_submitted (runtime->runner, request_id, error);
 }
 
 static void
-host_submit (const TlSubmission *submission, gpointer user_data)
+host_submit (const TlSubmission *submissions, guint n, gpointer user_data)
 {
   TlNodeRuntime *runtime = user_data;
-  Submitting *submitting = g_new0 (Submitting, 1);
 
-  submitting->runtime = runtime;
-  submitting->request_id = g_strdup (submission->request_id);
-  tl_gateway_link_submit (runtime->link, submission, on_submitted, submitting, submitting_free);
+  tl_gateway_link_submit (runtime->link, submissions, n, on_submitted, runtime);
 }
 
 /* ---- link ------------------------------------------------------------------------------------------------------ */
@@ -560,6 +545,7 @@ make_capabilities (TlNodeRuntime *runtime, GError **error)
   tl_capability_add_echo (runtime->capabilities);
   tl_capability_add_system (runtime->capabilities, &facts, runtime->roots);
   tl_capability_add_fs (runtime->capabilities, runtime->roots);
+  tl_capability_add_process (runtime->capabilities, runtime->config);
   for (guint i = 0; i < runtime->with.n_capabilities; i++)
     tl_capability_set_add (runtime->capabilities, &runtime->with.capabilities[i], runtime->with.capability_data, NULL,
                            NULL);

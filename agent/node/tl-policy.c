@@ -14,7 +14,12 @@ config_level (TlPolicy *policy, const char *capability)
   gpointer row;
 
   if (!g_hash_table_lookup_extended (config->policy, capability, NULL, &row))
-    return config->policy_default ? TL_CONSENT_ALLOW : TL_CONSENT_DENY;
+    {
+      /* It runs what the operators say: never by a default. There is nobody here to ask. */
+      if (g_str_equal (capability, TL_CAPABILITY_PROCESS_RUN))
+        return TL_CONSENT_ASK;
+      return config->policy_default ? TL_CONSENT_ALLOW : TL_CONSENT_DENY;
+    }
   return GPOINTER_TO_INT (row) ? TL_CONSENT_ALLOW : TL_CONSENT_DENY;
 }
 
@@ -22,10 +27,17 @@ static void
 config_decide (TlPolicy *policy, const TlPolicyRequest *request, TlPolicyFunc func, gpointer user_data)
 {
   g_autofree char *message = NULL;
-  TlPolicyDecision decision = { .by = "policy" };
+  TlConsentLevel level = config_level (policy, request->capability);
+  TlPolicyDecision decision = { .allowed = level == TL_CONSENT_ALLOW, .by = "policy" };
 
-  decision.allowed = config_level (policy, request->capability) == TL_CONSENT_ALLOW;
-  if (!decision.allowed)
+  if (level == TL_CONSENT_ASK)
+    {
+      decision.by = "absent";
+      decision.message = message
+          = g_strdup_printf ("%s has to be allowed in this node's node.conf: [policy %s] mode=allow",
+                             request->capability, request->capability);
+    }
+  else if (level == TL_CONSENT_DENY)
     decision.message = message = g_strdup_printf ("the policy of this node denies %s", request->capability);
   func (&decision, user_data);
 }

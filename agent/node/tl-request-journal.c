@@ -11,7 +11,9 @@
 #include "identity/tl-state-lock.h"
 
 #define RECORD_VERSION 1
-#define RECORD_SUFFIX  ".json"
+/* A killed process's child that was forked and is not its program yet has the lock for some moments more. */
+#define LOCK_WAIT_MS  2000
+#define RECORD_SUFFIX ".json"
 /* An output of 4 MiB, escaped once more as a string. */
 #define MAX_RECORD_BYTES (26u * 1024u * 1024u)
 
@@ -187,7 +189,7 @@ tl_request_journal_new (const char *directory, gint64 now_ms, GError **error)
   journal->records = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, record_free);
   if (!tl_dir_ensure (directory, 0700, error))
     return NULL;
-  journal->lock = tl_state_lock_acquire (directory, 0, error);
+  journal->lock = tl_state_lock_acquire (directory, LOCK_WAIT_MS, error);
   if (journal->lock == NULL || !load (journal, error))
     return NULL;
   tl_request_journal_prune (journal, now_ms);

@@ -100,16 +100,28 @@ tl_request_result_from_json (const json_t *object, GError **error)
 }
 
 gboolean
-tl_submission_init (TlSubmission *submission, const TlReceiptSubject *subject, const TlRequestResult *result,
-                    const TlReceipt *receipt, TlDeviceIdentity *identity, GError **error)
+tl_submissions_sign (TlSubmission *submissions, const TlReceiptSubject *subjects, guint n, TlDeviceIdentity *identity,
+                     GError **error)
 {
-  guint8 receipt_hash[TL_SHA256_LENGTH];
+  g_autofree TlResultSubject *results = g_new (TlResultSubject, n);
+  g_autofree TlResultProof *proofs = g_new (TlResultProof, n);
+  guint8 signature[TL_SIGNATURE_LENGTH];
 
-  submission->request_id = subject->request_id;
-  submission->result = result;
-  submission->receipt = receipt;
-  tl_sha256 (result->output, strlen (result->output), submission->output_sha256);
-  tl_receipt_hash (receipt, subject, receipt_hash);
-  return tl_result_sign (subject->request_id, receipt_hash, submission->output_sha256, identity, submission->signature,
-                         error);
+  for (guint i = 0; i < n; i++)
+    {
+      const char *output = submissions[i].result->output;
+
+      tl_sha256 (output, strlen (output), submissions[i].output_sha256);
+      results[i].request_id = submissions[i].request_id;
+      memcpy (results[i].output_sha256, submissions[i].output_sha256, TL_SHA256_LENGTH);
+      tl_receipt_hash (submissions[i].receipt, &subjects[i], results[i].receipt_hash);
+    }
+  if (!tl_results_sign (results, n, identity, signature, proofs, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      memcpy (submissions[i].signature, signature, sizeof signature);
+      submissions[i].proof = proofs[i];
+    }
+  return TRUE;
 }

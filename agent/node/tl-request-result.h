@@ -40,19 +40,21 @@ void tl_request_result_free (TlRequestResult *result);
 json_t *tl_request_result_to_json (const TlRequestResult *result);
 TlRequestResult *tl_request_result_from_json (const json_t *object, GError **error);
 
-/* What goes to the gateway: SubmitCapabilityResult. Everything borrowed but the digests. */
+/* What goes to the gateway: SubmitCapabilityResult. Everything borrowed but digest, signature and proof. */
 typedef struct
 {
   const char *request_id;
   const TlRequestResult *result;
   const TlReceipt *receipt;
   guint8 output_sha256[TL_SHA256_LENGTH];
-  guint8 signature[TL_SIGNATURE_LENGTH];
+  guint8 signature[TL_SIGNATURE_LENGTH]; /* the same for all that were signed together */
+  TlResultProof proof;
 } TlSubmission;
 
-/* Fills in the digest and signs. */
-gboolean tl_submission_init (TlSubmission *submission, const TlReceiptSubject *subject, const TlRequestResult *result,
-                             const TlReceipt *receipt, TlDeviceIdentity *identity, GError **error);
+/* Request id, result and receipt are set; fills in the rest with one signature. subjects: who they are about, n of them
+ * in 1..TL_RESULT_TREE_MAX_LEAVES. */
+gboolean tl_submissions_sign (TlSubmission *submissions, const TlReceiptSubject *subjects, guint n,
+                              TlDeviceIdentity *identity, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlRequestResult, tl_request_result_free)
 

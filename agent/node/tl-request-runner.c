@@ -23,7 +23,11 @@ struct _TlRequestRunner
   guint submitting;
   gboolean link_up;
   gboolean stopping;
+  gboolean pumping;
   GSource *retry;
+  GSource *hand_in;   /* results are ready */
+  GQueue unannounced; /* TlRequest that run, oldest first; through their own links */
+  GSource *announce;
   gint64 pruned_ms;
 };
 
@@ -107,6 +111,25 @@ check_idle (TlRequestRunner *runner)
   runner->host->idle (runner->user_data);
 }
 
+static void
+need_not_announce (TlRequestRunner *runner, TlRequest *request)
+{
+  if (request->unannounced.data == NULL)
+    return;
+  g_queue_unlink (&runner->unannounced, &request->unannounced);
+  request->unannounced.data = NULL;
+}
+
+static void
+send_accepted (TlRequestRunner *runner, TlRequest *request)
+{
+  tl_json_auto object = json_pack ("{s:s}", "request_id", request->id);
+  g_autofree char *data = tl_json_to_string (object);
+
+  need_not_announce (runner, request);
+  runner->host->send_event ("capability.accepted", data, runner->user_data);
+}
+
 /* ---- handing in ------------------------------------------------------------------------------------------------ */
 
 static gboolean
@@ -129,45 +152,83 @@ retry_later (TlRequestRunner *runner)
   g_source_attach (runner->retry, runner->context);
 }
 
-static void
-submit_one (TlRequestRunner *runner, TlRequest *request)
+/* The results that can be handed in now, at most n of them. One that is on disk only and cannot be read stays there. */
+static GPtrArray *
+take_ready (TlRequestRunner *runner, guint n)
 {
-  TlReceiptSubject subject = subject_of (runner, request);
-  g_autoptr (GError) error = NULL;
-  TlSubmission submission;
-
-  if (request->result == NULL)
-    request->result = tl_request_journal_load_result (runner->with.journal, request->id, &error);
-  if (request->result == NULL
-      || !tl_submission_init (&submission, &subject, request->result, request->receipt, runner->with.identity, &error))
-    {
-      tl_log_error (TL_LOG_WARNING, "a result cannot be handed in", error);
-      return;
-    }
-  request->submitting = TRUE;
-  runner->submitting++;
-  runner->host->submit (&submission, runner->user_data);
-}
-
-static void
-submit_all (TlRequestRunner *runner)
-{
-  g_autoptr (GPtrArray) ready = g_ptr_array_new ();
+  GPtrArray *ready = g_ptr_array_new ();
   GHashTableIter iter;
   gpointer value;
 
-  if (!runner->link_up)
-    return;
   g_hash_table_iter_init (&iter, runner->requests);
-  while (g_hash_table_iter_next (&iter, NULL, &value))
+  while (ready->len < n && g_hash_table_iter_next (&iter, NULL, &value))
     {
       TlRequest *request = value;
+      g_autoptr (GError) error = NULL;
 
-      if (request->state == TL_REQUEST_ENDED && !request->submitting)
+      if (request->state != TL_REQUEST_ENDED || request->submitting)
+        continue;
+      if (request->result == NULL)
+        request->result = tl_request_journal_load_result (runner->with.journal, request->id, &error);
+      if (request->result != NULL)
         g_ptr_array_add (ready, request);
+      else
+        tl_log_error (TL_LOG_WARNING, "a result cannot be handed in", error);
     }
-  for (guint i = 0; i < ready->len && runner->submitting < TL_RUNNER_MAX_SUBMITTING; i++)
-    submit_one (runner, ready->pdata[i]);
+  return ready;
+}
+
+static void
+hand_in (TlRequestRunner *runner)
+{
+  g_autoptr (GPtrArray) ready = take_ready (runner, TL_RUNNER_MAX_SUBMITTING - runner->submitting);
+  g_autofree TlSubmission *submissions = g_new0 (TlSubmission, ready->len);
+  g_autofree TlReceiptSubject *subjects = g_new0 (TlReceiptSubject, ready->len);
+  g_autoptr (GError) error = NULL;
+
+  if (ready->len == 0)
+    return;
+  for (guint i = 0; i < ready->len; i++)
+    {
+      TlRequest *request = ready->pdata[i];
+
+      subjects[i] = subject_of (runner, request);
+      submissions[i].request_id = request->id;
+      submissions[i].result = request->result;
+      submissions[i].receipt = request->receipt;
+    }
+  if (!tl_submissions_sign (submissions, subjects, ready->len, runner->with.identity, &error))
+    {
+      tl_log_error (TL_LOG_WARNING, "results cannot be handed in", error);
+      return;
+    }
+  for (guint i = 0; i < ready->len; i++)
+    ((TlRequest *)ready->pdata[i])->submitting = TRUE;
+  runner->submitting += ready->len;
+  runner->host->submit (submissions, ready->len, runner->user_data);
+}
+
+static gboolean
+on_hand_in (gpointer data)
+{
+  TlRequestRunner *runner = data;
+
+  g_clear_pointer (&runner->hand_in, g_source_unref);
+  if (runner->link_up)
+    hand_in (runner);
+  return G_SOURCE_REMOVE;
+}
+
+/* Not at once: what else ends in this turn goes with it. */
+static void
+submit_all (TlRequestRunner *runner)
+{
+  if (!runner->link_up || runner->hand_in != NULL || runner->submitting >= TL_RUNNER_MAX_SUBMITTING)
+    return;
+  runner->hand_in = g_idle_source_new ();
+  g_source_set_priority (runner->hand_in, G_PRIORITY_DEFAULT);
+  g_source_set_callback (runner->hand_in, on_hand_in, runner, NULL);
+  g_source_attach (runner->hand_in, runner->context);
 }
 
 static void
@@ -205,15 +266,15 @@ tl_request_runner_submitted (TlRequestRunner *runner, const char *request_id, co
       /* It would be refused for ever. */
       tl_log_error (TL_LOG_WARNING, "the gateway does not take a result; it is dropped", error);
       forget_result (runner, request);
-      submit_all (runner);
     }
   else
     {
       tl_log_error (TL_LOG_INFO, "a result will be handed in again", error);
       retry_later (runner);
+      check_idle (runner);
+      return;
     }
-  if (error == NULL)
-    submit_all (runner);
+  submit_all (runner);
   check_idle (runner);
 }
 
@@ -228,10 +289,25 @@ tl_request_runner_forget_events (TlRequestRunner *runner)
     g_array_set_size (((TlRequest *)value)->seqs, 0);
 }
 
+/* The gateway may not have heard of it, or have forgotten it with its last moments: a request that runs must not end by
+ * the time that it had to start. */
+static void
+tell_running (TlRequestRunner *runner)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, runner->requests);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    if (((TlRequest *)value)->state == TL_REQUEST_RUNNING)
+      send_accepted (runner, value);
+}
+
 void
 tl_request_runner_link_up (TlRequestRunner *runner)
 {
   runner->link_up = TRUE;
+  tell_running (runner);
   submit_all (runner);
 }
 
@@ -252,16 +328,12 @@ tl_request_runner_link_down (TlRequestRunner *runner)
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
 /* A request that ends before anybody was asked has a receipt too: this device did not let it run. */
-static gboolean
-ensure_receipt (TlRequestRunner *runner, TlRequest *request, gboolean allowed, const char *by, GError **error)
+static void
+ensure_receipt (TlRequestRunner *runner, TlRequest *request, gboolean allowed, const char *by)
 {
-  TlReceiptSubject subject = subject_of (runner, request);
-
   if (request->receipt == NULL)
-    request->receipt
-        = tl_receipt_new (&subject, allowed, by, request->input, request->requested_by, request->expires_at_ms,
-                          tl_clock_wall_ms (runner->with.clock), runner->with.identity, error);
-  return request->receipt != NULL;
+    request->receipt = tl_receipt_new (allowed, by, request->input, request->requested_by, request->expires_at_ms,
+                                       tl_clock_wall_ms (runner->with.clock));
 }
 
 /* Takes the result. */
@@ -274,6 +346,7 @@ finish (TlRequestRunner *runner, TlRequest *request, TlRequestResult *result)
   if (request->call != NULL)
     tl_capability_call_cancel (request->call);
   g_clear_pointer (&request->call, tl_capability_call_unref);
+  need_not_announce (runner, request);
   enter_state (runner, request, TL_REQUEST_ENDED);
   request->result = result;
   tl_log (TL_LOG_INFO, "request ended", "request_id", request->id, "capability", request->capability, "result",
@@ -283,14 +356,7 @@ finish (TlRequestRunner *runner, TlRequest *request, TlRequestResult *result)
    */
   if (request->recorded && !tl_request_journal_finish (runner->with.journal, request->id, result, &error))
     tl_log_error (TL_LOG_WARNING, "a result cannot be kept", error);
-  g_clear_error (&error);
-  if (!ensure_receipt (runner, request, FALSE, "policy", &error))
-    {
-      tl_log_error (TL_LOG_ERROR, "a result cannot be signed; it is dropped", error);
-      events_done (runner, request);
-      g_hash_table_remove (runner->requests, request->id);
-      return;
-    }
+  ensure_receipt (runner, request, FALSE, "policy");
   submit_all (runner);
 }
 
@@ -339,13 +405,48 @@ on_timeout (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-static void
-send_accepted (TlRequestRunner *runner, const TlRequest *request)
+static gboolean
+on_announce (gpointer data)
 {
-  tl_json_auto object = json_pack ("{s:s}", "request_id", request->id);
-  g_autofree char *data = tl_json_to_string (object);
+  TlRequestRunner *runner = data;
+  gint64 before = g_get_monotonic_time () - (gint64)TL_RUNNER_ACCEPTED_MS * 1000;
+  TlRequest *request;
 
-  runner->host->send_event ("capability.accepted", data, runner->user_data);
+  while ((request = g_queue_peek_head (&runner->unannounced)) != NULL && request->began_us <= before)
+    send_accepted (runner, request);
+  if (request != NULL)
+    return G_SOURCE_CONTINUE;
+  g_clear_pointer (&runner->announce, g_source_unref);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+announce_later (TlRequestRunner *runner, TlRequest *request)
+{
+  request->began_us = g_get_monotonic_time ();
+  request->unannounced.data = request;
+  g_queue_push_tail_link (&runner->unannounced, &request->unannounced);
+  if (runner->announce != NULL)
+    return;
+  runner->announce = g_timeout_source_new (TL_RUNNER_ACCEPTED_MS);
+  g_source_set_callback (runner->announce, on_announce, runner, NULL);
+  g_source_attach (runner->announce, runner->context);
+}
+
+/* What only computes needs no thread, no timer and no word that it runs. */
+static void
+run_here (TlRequestRunner *runner, TlRequest *request)
+{
+  g_autoptr (TlCapabilityCall) call = tl_capability_call_new (request->max_payload);
+  g_autoptr (GError) error = NULL;
+  char *output;
+
+  enter_state (runner, request, TL_REQUEST_RUNNING);
+  output = tl_capability_execute (request->entry, call, request->input, &error);
+  runner->active--;
+  finish (runner, request,
+          output != NULL ? tl_request_result_new_success (output) : tl_request_result_new_error (error));
+  g_free (output);
 }
 
 static void
@@ -357,7 +458,7 @@ run (TlRequestRunner *runner, TlRequest *request)
   if (limit_ms > 0)
     request->timeout_ms = MIN (request->timeout_ms, limit_ms);
   enter_state (runner, request, TL_REQUEST_RUNNING);
-  send_accepted (runner, request);
+  announce_later (runner, request);
   request->call = tl_capability_call_new (request->max_payload);
   request->timer = g_timeout_source_new ((guint)request->timeout_ms);
   g_source_set_callback (request->timer, on_timeout, request, NULL);
@@ -393,7 +494,11 @@ begin (TlRequestRunner *runner, TlRequest *request)
     }
   if (!request->entry->capability->idempotent)
     {
-      if (!tl_request_journal_start (runner->with.journal, request->id, request->capability, request->receipt, &error))
+      TlReceiptSubject subject = subject_of (runner, request);
+
+      if (!tl_receipt_sign (request->receipt, &subject, runner->with.identity, &error)
+          || !tl_request_journal_start (runner->with.journal, request->id, request->capability, request->receipt,
+                                        &error))
         {
           runner->active--;
           finish_error (runner, request, error);
@@ -402,7 +507,10 @@ begin (TlRequestRunner *runner, TlRequest *request)
       request->recorded = TRUE;
       events_done (runner, request);
     }
-  run (runner, request);
+  if (request->entry->capability->immediate)
+    run_here (runner, request);
+  else
+    run (runner, request);
 }
 
 static void
@@ -410,14 +518,9 @@ on_decision (const TlPolicyDecision *decision, gpointer user_data)
 {
   TlRequest *request = user_data;
   TlRequestRunner *runner = request->runner;
-  g_autoptr (GError) error = NULL;
 
-  if (!ensure_receipt (runner, request, decision->allowed, decision->by, &error))
-    {
-      runner->active--;
-      finish_error (runner, request, error);
-    }
-  else if (!decision->allowed)
+  ensure_receipt (runner, request, decision->allowed, decision->by);
+  if (!decision->allowed)
     {
       runner->active--;
       finish_code (runner, request, TL_ERROR_CAPABILITY_DENIED, decision->message);
@@ -449,8 +552,12 @@ decide (TlRequestRunner *runner, TlRequest *request)
 static void
 pump (TlRequestRunner *runner)
 {
+  if (runner->pumping) /* a decision at once comes back here */
+    return;
+  runner->pumping = TRUE;
   while (!runner->stopping && runner->active < TL_RUNNER_MAX_RUNNING && !g_queue_is_empty (&runner->waiting))
     decide (runner, g_queue_pop_head (&runner->waiting));
+  runner->pumping = FALSE;
 }
 
 /* ---- events ---------------------------------------------------------------------------------------------------- */
@@ -577,6 +684,15 @@ tl_request_runner_new (const TlRequestRunnerOptions *options, const TlRequestRun
 }
 
 static void
+clear_source (GSource **source)
+{
+  if (*source == NULL)
+    return;
+  g_source_destroy (*source);
+  g_clear_pointer (source, g_source_unref);
+}
+
+static void
 forget_decisions (TlRequestRunner *runner)
 {
   GHashTableIter iter;
@@ -594,11 +710,9 @@ tl_request_runner_free (TlRequestRunner *runner)
   if (runner == NULL)
     return;
   forget_decisions (runner);
-  if (runner->retry != NULL)
-    {
-      g_source_destroy (runner->retry);
-      g_source_unref (runner->retry);
-    }
+  clear_source (&runner->retry);
+  clear_source (&runner->hand_in);
+  clear_source (&runner->announce);
   g_queue_clear (&runner->waiting);
   g_hash_table_unref (runner->requests); /* cancels what runs */
   tl_worker_pool_free (runner->pool);

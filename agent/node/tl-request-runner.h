@@ -17,10 +17,14 @@ G_BEGIN_DECLS
  * When may an event be acknowledged? As soon as its request is durably recorded as started, or, for one that is
  * idempotent and therefore not recorded, when the gateway has the result: after a crash the event comes again and
  * simply runs again.
+ *
+ * Results that are ready in one turn of the main context are signed and handed in together. A receipt is signed by
+ * itself when it is recorded; any other is proven by the signature over its result (data/doc/protocol.md, Receipts).
  */
 #define TL_RUNNER_MAX_RUNNING        8
 #define TL_RUNNER_MAX_WAITING        1000
-#define TL_RUNNER_MAX_SUBMITTING     16
+#define TL_RUNNER_MAX_SUBMITTING     64
+#define TL_RUNNER_ACCEPTED_MS        20   /* what ends sooner is not announced as running: its result says so */
 #define TL_RUNNER_RETRY_MS           5000 /* after the gateway could not take a result, on a link that stays */
 #define TL_RUNNER_DEFAULT_TIMEOUT_MS (30 * 1000)
 #define TL_RUNNER_MAX_TIMEOUT_MS     (3600 * 1000) /* PROTOCOL 4.2 */
@@ -31,8 +35,8 @@ typedef struct _TlRequestRunner TlRequestRunner;
 typedef struct
 {
   void (*send_event) (const char *type, const char *data, gpointer user_data);
-  /* Answer with tl_request_runner_submitted(), later. */
-  void (*submit) (const TlSubmission *submission, gpointer user_data);
+  /* Answer each with tl_request_runner_submitted(), later. */
+  void (*submit) (const TlSubmission *submissions, guint n, gpointer user_data);
   void (*event_done) (guint64 seq, gpointer user_data);
   /* After tl_request_runner_stop(): nothing runs, and nothing waits for the gateway that could be handed in now. */
   void (*idle) (gpointer user_data);

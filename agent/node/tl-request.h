@@ -37,6 +37,8 @@ typedef struct
   gboolean recorded;       /* the journal has it: its events may be acknowledged */
   TlCapabilityCall *call;  /* RUNNING */
   GSource *timer;          /* RUNNING */
+  GList unannounced;       /* RUNNING: link in the runner's queue; data NULL: not in it */
+  gint64 began_us;         /* RUNNING: monotonic */
   gboolean submitting;
   gpointer runner; /* the owner, for callbacks that get the request alone */
 } TlRequest;

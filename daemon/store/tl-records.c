@@ -112,6 +112,11 @@ tl_capability_record_free (TlCapabilityRecord *record)
   g_free (record->error);
   g_free (record->error_reason);
   g_clear_pointer (&record->receipt, g_bytes_unref);
+  g_free (record->input_summary);
+  g_free (record->output_summary);
+  g_clear_pointer (&record->input_sha256, g_bytes_unref);
+  g_clear_pointer (&record->output_sha256, g_bytes_unref);
+  g_free (record->cancelled_by);
   g_free (record);
 }
 
@@ -200,6 +205,17 @@ tl_device_record_copy (const TlDeviceRecord *record)
   return copy;
 }
 
+TlEventRecord *
+tl_event_record_copy (const TlEventRecord *record)
+{
+  TlEventRecord *copy = g_memdup2 (record, sizeof *record);
+
+  copy->id = g_strdup (record->id);
+  copy->type = g_strdup (record->type);
+  copy->data = g_strdup (record->data);
+  return copy;
+}
+
 TlCapabilityRecord *
 tl_capability_record_copy (const TlCapabilityRecord *record)
 {
@@ -215,6 +231,11 @@ tl_capability_record_copy (const TlCapabilityRecord *record)
   copy->error = g_strdup (record->error);
   copy->error_reason = g_strdup (record->error_reason);
   copy->receipt = copy_bytes (record->receipt);
+  copy->input_summary = g_strdup (record->input_summary);
+  copy->output_summary = g_strdup (record->output_summary);
+  copy->input_sha256 = copy_bytes (record->input_sha256);
+  copy->output_sha256 = copy_bytes (record->output_sha256);
+  copy->cancelled_by = g_strdup (record->cancelled_by);
   return copy;
 }
 

@@ -147,15 +147,28 @@ typedef struct
   char *request_id;
   char *device_id;
   char *capability;
-  char *input; /* JSON */
+  char *input; /* JSON; NULL once it ended */
   TlRequestState state;
   char *requested_by;
   guint32 max_payload_bytes;
   gint64 timeout_ms;
   gint64 created_at, updated_at, dispatched_at, completed_at, expires_at;
-  char *output, *error, *error_reason;
-  GBytes *receipt; /* packed twinlatch.v1.Receipt */
+  char *output; /* NULL unless it was asked for and is still kept */
+  char *error, *error_reason;
+  GBytes *receipt;                      /* packed twinlatch.v1.Receipt */
+  guint64 event_seq;                    /* its dispatch event in the device's log */
+  char *input_summary, *output_summary; /* tl_json_summary() */
+  GBytes *input_sha256, *output_sha256; /* 32 bytes; NULL: none, or of an older version */
+  gint64 cancel_at;                     /* somebody asked for its end; 0: nobody did */
+  char *cancelled_by;
 } TlCapabilityRecord;
+
+/* A capability of a device that the gateway refuses (SetNodeCapability). */
+typedef struct
+{
+  char *device_id;
+  char *capability;
+} TlSwitchRecord;
 
 void tl_code_record_free (TlCodeRecord *record);
 void tl_pairing_record_free (TlPairingRecord *record);
@@ -168,6 +181,7 @@ TlCodeRecord *tl_code_record_copy (const TlCodeRecord *record);
 TlPairingRecord *tl_pairing_record_copy (const TlPairingRecord *record);
 TlCertificateRecord *tl_certificate_record_copy (const TlCertificateRecord *record);
 TlDeviceRecord *tl_device_record_copy (const TlDeviceRecord *record);
+TlEventRecord *tl_event_record_copy (const TlEventRecord *record);
 TlCapabilityRecord *tl_capability_record_copy (const TlCapabilityRecord *record);
 
 const char *tl_code_state_to_string (TlCodeState state);

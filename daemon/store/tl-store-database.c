@@ -11,11 +11,25 @@
  */
 #define BUSY_TIMEOUT_MS 2000
 
+/* Nobody asks SQLite how much memory it uses; counting takes a lock at each allocation. Fails, and does not matter,
+ * when the library is in use already. */
+static void
+configure_library (void)
+{
+  static gsize once;
+
+  if (!g_once_init_enter (&once))
+    return;
+  sqlite3_config (SQLITE_CONFIG_MEMSTATUS, 0);
+  g_once_init_leave (&once, 1);
+}
+
 TlDatabase *
 tl_database_new (const char *path, int flags, GError **error)
 {
   g_autoptr (TlDatabase) db = g_new0 (TlDatabase, 1);
 
+  configure_library ();
   db->path = g_strdup (path);
   db->statements = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify)sqlite3_finalize);
   tl_checked_vfs_register ();

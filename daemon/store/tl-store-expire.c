@@ -69,9 +69,6 @@ drop_history (TlDatabase *db, gint64 now, GError **error)
                              "DELETE FROM pairings WHERE state > " SQL_PAIRING_APPROVED
                              " AND max (requested_at, decided_at, expires_at) <= ?",
                              tl_int (history))
-         && tl_database_run (db, NULL, error,
-                             "DELETE FROM requests WHERE state >= " SQL_REQUEST_FIRST_FINAL " AND completed_at <= ?",
-                             tl_int (history))
          /* The newest one of a device stays, so that the list can say since when it is out. */
          && tl_database_run (
              db, NULL, error,
@@ -87,7 +84,7 @@ run_expire (TlStoreOperation *operation, TlDatabase *db, GError **error)
 
   if (!tl_store_expire_codes (db, operation->now, error) || !expire_pairings (db, operation->now, expired, error)
       || !drop_sealed_keys (db, operation->now, error) || !drop_history (db, operation->now, error)
-      || !tl_store_expire_events (db, operation->now, error))
+      || !tl_store_expire_requests (db, operation->now, error) || !tl_store_expire_events (db, operation->now, error))
     return FALSE;
   operation->result = g_steal_pointer (&expired);
   return TRUE;

@@ -143,6 +143,35 @@ static const char version_3[] = "ALTER TABLE devices ADD COLUMN changed_at INTEG
                                 /* What an operator admitted and minted is looked for when it stops being one. */
                                 "CREATE INDEX devices_approved ON devices (approved_by);"
                                 "CREATE INDEX devices_state ON devices (state) WHERE state <> 0;";
+
+/*
+ * Version 5: capability requests. The output leaves the request's row: it is kept for a short time in a table of its
+ * own, in the order of the ends; the input goes when the request ends. What stays is a summary without secrets and the
+ * digests. event_seq: the dispatch event in the device's log. cancel_at: somebody asked for its end. switches: what the
+ * gateway refuses of a device, whatever the device announces.
+ */
+static const char version_5[]
+    = "CREATE TABLE outputs ("
+      "  id INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE CHECK (length (request_id) = 26),"
+      "  completed_at INTEGER NOT NULL, bytes INTEGER NOT NULL, output TEXT NOT NULL) STRICT;"
+      "INSERT INTO outputs (request_id, completed_at, bytes, output)"
+      "  SELECT request_id, completed_at, length (CAST (output AS BLOB)), output FROM requests"
+      "  WHERE output IS NOT NULL AND state >= " SQL_REQUEST_FIRST_FINAL " ORDER BY completed_at;"
+      "UPDATE requests SET input = NULL WHERE state >= " SQL_REQUEST_FIRST_FINAL ";"
+      "ALTER TABLE requests DROP COLUMN output;"
+      "ALTER TABLE requests ADD COLUMN event_seq INTEGER NOT NULL DEFAULT 0;"
+      "ALTER TABLE requests ADD COLUMN input_summary TEXT CHECK (length (CAST (input_summary AS BLOB)) <= 240);"
+      "ALTER TABLE requests ADD COLUMN output_summary TEXT CHECK (length (CAST (output_summary AS BLOB)) <= 240);"
+      "ALTER TABLE requests ADD COLUMN input_sha256 BLOB CHECK (length (input_sha256) = 32);"
+      "ALTER TABLE requests ADD COLUMN output_sha256 BLOB CHECK (length (output_sha256) = 32);"
+      "ALTER TABLE requests ADD COLUMN cancel_at INTEGER NOT NULL DEFAULT 0;"
+      "ALTER TABLE requests ADD COLUMN cancelled_by TEXT;"
+      "ALTER TABLE requests ADD COLUMN late INTEGER NOT NULL DEFAULT 0;"
+      "CREATE INDEX requests_device ON requests (device_id, request_id);"
+      "CREATE TABLE switches ("
+      "  device_id TEXT NOT NULL CHECK (length (device_id) = 26),"
+      "  capability TEXT NOT NULL CHECK (length (CAST (capability AS BLOB)) <= 64),"
+      "  set_by TEXT NOT NULL, set_at INTEGER NOT NULL, PRIMARY KEY (device_id, capability)) STRICT, WITHOUT ROWID;";
 /* Version 7: nodes that an imported inventory names, and what a node said last. */
 static const char version_7[]
     = "CREATE TABLE known_nodes ("
@@ -158,7 +187,8 @@ static const char version_8[] = "";
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
-  { 1, version_1 }, { 2, version_2 }, { 3, version_3 }, { 7, version_7 }, { TL_STORE_CHECKED_VERSION, version_8 },
+  { 1, version_1 }, { 2, version_2 }, { 3, version_3 },
+  { 5, version_5 }, { 7, version_7 }, { TL_STORE_CHECKED_VERSION, version_8 },
   { 0, NULL },
 };
 

@@ -24,9 +24,14 @@ G_BEGIN_DECLS
 #define TL_STORE_OLD_CERTIFICATES_MS (G_GINT64_CONSTANT (90) * 86400 * 1000)
 #define TL_STORE_SEALED_KEYS_MS      (G_GINT64_CONSTANT (86400) * 1000)
 #define TL_STORE_APPROVED_MS         (G_GINT64_CONSTANT (600) * 1000)
-#define TL_STORE_PREFIX_MIN          4          /* characters of an id that a person has to type */
-#define TL_STORE_APPLICATION_ID      0x546c4757 /* "TlGW" */
-#define TL_STORE_CHECKED_VERSION     8          /* from this schema on every page carries a checksum */
+#define TL_STORE_HISTORY_MAX         1000000 /* capability requests that ended */
+/* Outputs of capability requests: what nobody was there to take can still be asked for. */
+#define TL_STORE_OUTPUTS_MS      (G_GINT64_CONSTANT (86400) * 1000)
+#define TL_STORE_OUTPUTS_MAX     100000
+#define TL_STORE_OUTPUTS_BYTES   (G_GINT64_CONSTANT (256) * 1024 * 1024)
+#define TL_STORE_PREFIX_MIN      4          /* characters of an id that a person has to type */
+#define TL_STORE_APPLICATION_ID  0x546c4757 /* "TlGW" */
+#define TL_STORE_CHECKED_VERSION 8          /* from this schema on every page carries a checksum */
 
 /* Enumerators inside SQL text: partial indexes match literals only, not parameters. */
 #define SQL_CODE_LIVE           "0"
@@ -380,6 +385,23 @@ gboolean tl_store_expire_events (TlDatabase *db, gint64 now, GError **error);
 /* REQUESTS: the open ones of a device become FAILED. GPtrArray of TlCapabilityRecord */
 GPtrArray *tl_store_fail_requests (TlDatabase *db, const char *device_id, const char *failure, const char *reason,
                                    gint64 now, GError **error);
+
+#define REQUEST_COLUMNS                                                                                                \
+  "request_id, device_id, capability, input, state, requested_by, max_payload_bytes, timeout_ms, created_at, "         \
+  "updated_at, dispatched_at, completed_at, expires_at, error, error_reason, receipt, event_seq, input_summary, "      \
+  "output_summary, input_sha256, output_sha256, cancel_at, cancelled_by"
+/* The row of a query for REQUEST_COLUMNS. */
+TlCapabilityRecord *tl_store_read_request (sqlite3_stmt *query);
+/* All rows of one: GPtrArray of TlCapabilityRecord. */
+GPtrArray *tl_store_read_requests (TlDatabase *db, sqlite3_stmt *query, GError **error);
+/* By exact id; NOT_FOUND. */
+TlCapabilityRecord *tl_store_load_request (TlDatabase *db, const char *request_id, GError **error);
+/* HISTORY: the gateway ended this request by itself: its dispatch event becomes the cancel event of the same number and
+ * id, so that a device that has not read it yet never starts it, and the log has no hole. */
+gboolean tl_store_withdraw_event (TlDatabase *db, const char *request_id, const char *reason, GError **error);
+gboolean tl_store_keep_output (TlDatabase *db, const char *request_id, const char *output, gint64 now, GError **error);
+/* What is over goes when it is old or too much. */
+gboolean tl_store_expire_requests (TlDatabase *db, gint64 now, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlDatabase, tl_database_free)
 

@@ -7,11 +7,13 @@
 
 /* The store's thread: batches, savepoints, group commit, and what has to be on disk within a second. */
 
+/* Operations of one transaction. More would not make them cheaper, but keep those that come after waiting. */
+#define MAX_BATCH 32
 /* Writes that are not durable are synced this long after the first of them: with the sync itself inside the promised
  * second. */
 #define SYNC_DELAY_US ((gint64)800 * 1000)
-/* The log is moved into the database when it is this long: SQLite's own default, but after the answers went out. */
-#define CHECKPOINT_FRAMES 1000
+/* The log is moved into the database when it is this long (16 MB), after the answers went out. */
+#define CHECKPOINT_FRAMES 4000
 /* A checkpoint that an administrator's reader holds up, or a failed sync, is tried again. */
 #define RETRY_DELAY_US ((gint64)5 * 1000 * 1000)
 
@@ -333,8 +335,8 @@ tl_store_thread (void *data)
       guint n = 0;
       g_autofree gpointer *items = tl_queue_wait_until (store->operations, store->housekeeping_due, &n, &closed);
 
-      if (n > 0)
-        run_batch (store, items, n);
+      for (guint first = 0; first < n; first += MAX_BATCH)
+        run_batch (store, items + first, MIN (n - first, MAX_BATCH));
       if (store->db->log_frames >= CHECKPOINT_FRAMES && !store->checkpoint_due)
         {
           store->checkpoint_due = TRUE;

@@ -43,6 +43,7 @@ typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer 
 #define TL_STORE_PIN_SLOW_INTERVAL_MS   (60 * 1000)
 #define TL_STORE_MAX_WRONG_COMPARISONS  3
 #define TL_STORE_EVENTS_MAX             10000
+#define TL_STORE_CANCEL_EVENT           "capability.cancel"
 #define TL_STORE_EVENTS_AGE_MS          (G_GINT64_CONSTANT (7) * 86400 * 1000)
 
 /* Opens or creates <directory>/twinlatch.db (0600), migrates older schemas in one transaction. TL_ERROR_NEWER_VERSION
@@ -310,18 +311,57 @@ typedef struct
   TlRequestState to;
   gint64 dispatched_at; /* wall-clock ms, 0: as it is stored, or now when that is where it goes */
   const char *output, *error, *error_reason;
-  GBytes *receipt;
+  const char *output_summary;  /* tl_json_summary() */
+  const guint8 *output_sha256; /* 32 bytes */
+  GBytes *receipt;            /* NULL with a final state: the gateway's own decision, the device's event is withdrawn */
   const guint8 *receipt_hash; /* H(receipt), 32 bytes: for the journal's row of a final state */
   const char *actor;          /* JOURNAL: who ended it; NULL: the gateway itself */
   gint64 now;
 } TlRequestMove;
 
-/* NOT_FOUND, and as said above. A final state writes its row into the journal. result: TlCapabilityRecord */
+/* NOT_FOUND, and as said above. A final state writes its row into the journal, drops the input, keeps the output for a
+ * while. result: none */
 void tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data);
 /* result: TlCapabilityRecord */
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);
 /* Sync, start-up: requests that are not final. GPtrArray of TlCapabilityRecord */
 GPtrArray *tl_store_list_open_requests (TlStore *store, GError **error);
+
+/* As operators name it, by id or unique prefix (NOT_FOUND, AMBIGUOUS), with its output while that is kept. result:
+ * TlCapabilityRecord */
+void tl_store_find_request (TlStore *store, const char *request, TlStoreCallback callback, gpointer user_data);
+typedef struct
+{
+  const char *device_id, *capability, *requested_by; /* NULL: any */
+  guint states;                                      /* bit set of 1 << TlRequestState; 0: any */
+  gint64 since;                                      /* created then or later, wall-clock ms */
+} TlRequestFilter;
+typedef struct
+{
+  GPtrArray *requests; /* TlCapabilityRecord without input, output, receipt */
+  char *next_token;    /* NULL: that was the last page */
+} TlRequestPage;
+/* Newest first; page_token "" or from before. A page may have fewer rows than limit, even none, and a next one all the
+ * same: the rows looked at for one page are bounded. result: TlRequestPage */
+void tl_store_list_requests (TlStore *store, const TlRequestFilter *filter, const char *page_token, guint limit,
+                             TlStoreCallback callback, gpointer user_data);
+/* Marks an open request as one whose end was asked for, once (FAILED_PRECONDITION), with the journal's row; event_id
+ * non-NULL: and tells the device by this event. The move to CANCELLED is another operation. result: TlEventRecord, NULL
+ * without an event */
+void tl_store_cancel_request (TlStore *store, const char *request_id, const char *actor, const char *reason,
+                              const char *event_id, const char *event_data, gint64 now, TlStoreCallback callback,
+                              gpointer user_data);
+/* A result came after the request's end: the journal's row, once a request, however often the device repeats it. Actor
+ * and detail: tl-journal.h. result: none */
+void tl_store_late_result (TlStore *store, const char *request_id, const char *actor, const char *detail, gint64 now,
+                           TlStoreCallback callback, gpointer user_data);
+
+/* ---- switches (SetNodeCapability) ---- */
+/* [durable] Set as it is already: success, nothing is journalled. result: none */
+void tl_store_set_switch (TlStore *store, const char *device_id, const char *capability, gboolean enabled,
+                          const char *actor, gint64 now, TlStoreCallback callback, gpointer user_data);
+/* Sync, start-up: what is off. GPtrArray of TlSwitchRecord */
+GPtrArray *tl_store_list_switches (TlStore *store, GError **error);
 
 /* ---- journal ---- */
 /* A row for a decision that changes nothing else in the store (a denial, a refused connection); decisions of the

@@ -29,7 +29,11 @@ _twinlatch_options ()
     "nodes list") echo "" ;;
     "nodes show") echo "" ;;
     "nodes watch") echo "" ;;
-    "exec") echo "--timeout --no-wait --max-output --raw" ;;
+    "nodes capability") echo "" ;;
+    "exec") echo "--timeout --expires --no-wait --detach --max-output --raw" ;;
+    "requests list") echo "--device --capability --state --by --since --limit" ;;
+    "requests show") echo "--follow --raw" ;;
+    "requests cancel") echo "--reason --no-wait" ;;
     "ca show") echo "" ;;
     "ca export") echo "--out" ;;
     "journal show") echo "--follow --kind --device --actor --subject --since --until --limit" ;;
@@ -51,7 +55,7 @@ _twinlatch ()
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
     case $word in
-      node | pairing | devices | nodes | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
+      node | pairing | devices | nodes | requests | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
     if [[ -z $verb ]]; then
       verb=$word
@@ -83,11 +87,15 @@ _twinlatch ()
       return
       ;;
     --state)
-      COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
+      if [[ $verb == devices* ]]; then
+        COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "open queued dispatched awaiting_consent running succeeded failed denied timed_out cancelled expired" -- "$cur"))
+      fi
       return
       ;;
-    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --max-output | --kind | --device | --actor | \
-      --subject | --since | --until | --limit | --head | --approved-by)
+    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --expires | --max-output | \
+      --device | --capability | --by | --since | --limit | --kind | --actor | --subject | --until | --head | --approved-by)
       return
       ;;
   esac
@@ -97,11 +105,12 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec ca journal status version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal status version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;
-    nodes) COMPREPLY=($(compgen -W "list show watch" -- "$cur")) ;;
+    nodes) COMPREPLY=($(compgen -W "list show watch capability" -- "$cur")) ;;
+    requests) COMPREPLY=($(compgen -W "list show cancel" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
     journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;
   esac

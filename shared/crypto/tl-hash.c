@@ -142,10 +142,27 @@ tl_transcript_check_mac (TlTranscript *transcript, const TlSecret *key, const vo
   return equal;
 }
 
+/* Fetched once: EVP_sha256() is looked up anew at every use, which costs more than the hash of a short text. */
+static const EVP_MD *
+sha256 (void)
+{
+  static gsize once;
+  static EVP_MD *fetched;
+
+  if (g_once_init_enter (&once))
+    {
+      fetched = EVP_MD_fetch (NULL, "SHA256", NULL);
+      g_once_init_leave (&once, 1);
+    }
+  return fetched;
+}
+
 void
 tl_sha256 (const void *data, gsize length, guint8 digest[TL_SHA256_LENGTH])
 {
-  if (EVP_Digest (length > 0 ? data : "", length, digest, NULL, EVP_sha256 (), NULL) != 1)
+  const EVP_MD *md = sha256 ();
+
+  if (md == NULL || EVP_Digest (length > 0 ? data : "", length, digest, NULL, md, NULL) != 1)
     g_error ("SHA-256 failed");
 }
 

@@ -120,25 +120,33 @@ tl_ed25519_public (const TlSecret *seed, guint8 public_key[TL_ED25519_PUBLIC_LEN
   return raw_public (EVP_PKEY_ED25519, seed, public_key, error);
 }
 
-gboolean
-tl_ed25519_sign (const TlSecret *seed, const void *message, gsize length, guint8 signature[TL_ED25519_SIGNATURE_LENGTH],
-                 GError **error)
+EVP_PKEY *
+tl_ed25519_key (const TlSecret *seed, GError **error)
 {
-  g_autoptr (EVP_PKEY) key = NULL;
-  EVP_MD_CTX *context = NULL;
-  guint8 bytes[TL_ED25519_SIGNATURE_LENGTH];
-  size_t written = sizeof bytes;
-  gboolean ok;
+  EVP_PKEY *key;
 
   if (tl_secret_length (seed) != SEED_LENGTH)
     {
       g_set_error_literal (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "the private key is not 32 bytes long");
-      return FALSE;
+      return NULL;
     }
   key = EVP_PKEY_new_raw_private_key (EVP_PKEY_ED25519, NULL, tl_secret_data (seed), SEED_LENGTH);
-  context = EVP_MD_CTX_new ();
-  ok = key != NULL && context != NULL && EVP_DigestSignInit (context, NULL, NULL, NULL, key) == 1
-       && EVP_DigestSign (context, bytes, &written, length > 0 ? message : "", length) == 1 && written == sizeof bytes;
+  if (key == NULL)
+    tl_error_set_openssl (error, TL_ERROR_INTERNAL, "cannot sign");
+  return key;
+}
+
+gboolean
+tl_ed25519_sign_with (EVP_PKEY *key, const void *message, gsize length, guint8 signature[TL_ED25519_SIGNATURE_LENGTH],
+                      GError **error)
+{
+  EVP_MD_CTX *context = EVP_MD_CTX_new ();
+  guint8 bytes[TL_ED25519_SIGNATURE_LENGTH];
+  size_t written = sizeof bytes;
+  gboolean ok = context != NULL && EVP_DigestSignInit (context, NULL, NULL, NULL, key) == 1
+                && EVP_DigestSign (context, bytes, &written, length > 0 ? message : "", length) == 1
+                && written == sizeof bytes;
+
   EVP_MD_CTX_free (context);
   if (!ok)
     {
@@ -147,6 +155,15 @@ tl_ed25519_sign (const TlSecret *seed, const void *message, gsize length, guint8
     }
   memcpy (signature, bytes, sizeof bytes);
   return TRUE;
+}
+
+gboolean
+tl_ed25519_sign (const TlSecret *seed, const void *message, gsize length, guint8 signature[TL_ED25519_SIGNATURE_LENGTH],
+                 GError **error)
+{
+  g_autoptr (EVP_PKEY) key = tl_ed25519_key (seed, error);
+
+  return key != NULL && tl_ed25519_sign_with (key, message, length, signature, error);
 }
 
 /*

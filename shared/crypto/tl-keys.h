@@ -28,6 +28,11 @@ gboolean tl_ed25519_generate (TlRandom *random, TlSecret **seed, guint8 public_k
 gboolean tl_ed25519_public (const TlSecret *seed, guint8 public_key[TL_ED25519_PUBLIC_LENGTH], GError **error);
 gboolean tl_ed25519_sign (const TlSecret *seed, const void *message, gsize length,
                           guint8 signature[TL_ED25519_SIGNATURE_LENGTH], GError **error);
+/* The same with a key that is kept: making one derives the public key anew, which costs as much as the signature. The
+ * EVP_PKEY holds the seed; EVP_PKEY_free() wipes it. */
+EVP_PKEY *tl_ed25519_key (const TlSecret *seed, GError **error);
+gboolean tl_ed25519_sign_with (EVP_PKEY *key, const void *message, gsize length,
+                               guint8 signature[TL_ED25519_SIGNATURE_LENGTH], GError **error);
 /* FALSE for wrong lengths, small-order public keys (under which anything verifies) and bad signatures alike. */
 gboolean tl_ed25519_verify (const guint8 *public_key, gsize public_length, const void *message, gsize length,
                             const guint8 *signature, gsize signature_length);

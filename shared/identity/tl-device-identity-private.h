@@ -9,7 +9,8 @@ G_BEGIN_DECLS
 struct _TlDeviceIdentity
 {
   char *device_id;
-  TlSecret *seed; /* Ed25519 */
+  TlSecret *seed;        /* Ed25519 */
+  EVP_PKEY *signing_key; /* of the seed, made at the first signature */
   guint8 public_key[32];
   EVP_PKEY *tls_key;  /* fits the certificate, if there is one */
   EVP_PKEY *next_key; /* renewal under way: asked for, no certificate yet */

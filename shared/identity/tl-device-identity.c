@@ -27,6 +27,7 @@ tl_device_identity_free (TlDeviceIdentity *identity)
     return;
   g_free (identity->device_id);
   g_clear_pointer (&identity->seed, tl_secret_unref);
+  EVP_PKEY_free (identity->signing_key);
   EVP_PKEY_free (identity->tls_key);
   EVP_PKEY_free (identity->next_key);
   X509_free (identity->certificate);
@@ -56,7 +57,10 @@ gboolean
 tl_device_identity_sign (TlDeviceIdentity *identity, const void *message, gsize length, guint8 signature[64],
                          GError **error)
 {
-  return tl_ed25519_sign (identity->seed, message, length, signature, error);
+  if (identity->signing_key == NULL)
+    identity->signing_key = tl_ed25519_key (identity->seed, error);
+  return identity->signing_key != NULL
+         && tl_ed25519_sign_with (identity->signing_key, message, length, signature, error);
 }
 
 GBytes *

@@ -31,13 +31,22 @@ receipt_transcript (const TlReceipt *receipt, const TlReceiptSubject *subject)
 }
 
 static TlTranscript *
-result_transcript (const char *request_id, const guint8 *receipt_hash, const guint8 *output_sha256)
+result_transcript (const TlResultSubject *result)
 {
   TlTranscript *transcript = tl_transcript_new ("result");
 
-  tl_transcript_add_string (transcript, request_id);
-  tl_transcript_add (transcript, receipt_hash, TL_SHA256_LENGTH);
-  tl_transcript_add (transcript, output_sha256, TL_SHA256_LENGTH);
+  tl_transcript_add_string (transcript, result->request_id);
+  tl_transcript_add (transcript, result->receipt_hash, TL_SHA256_LENGTH);
+  tl_transcript_add (transcript, result->output_sha256, TL_SHA256_LENGTH);
+  return transcript;
+}
+
+static TlTranscript *
+root_transcript (const TlResultLeaf *root)
+{
+  TlTranscript *transcript = tl_transcript_new ("results");
+
+  tl_transcript_add (transcript, root->hash, sizeof root->hash);
   return transcript;
 }
 
@@ -60,12 +69,10 @@ verify (TlTranscript *transcript, const guint8 *identity_public, const guint8 *s
 }
 
 TlReceipt *
-tl_receipt_new (const TlReceiptSubject *subject, gboolean allowed, const char *by, const char *input,
-                const char *requested_by, gint64 expires_at_ms, gint64 now_ms, TlDeviceIdentity *identity,
-                GError **error)
+tl_receipt_new (gboolean allowed, const char *by, const char *input, const char *requested_by, gint64 expires_at_ms,
+                gint64 now_ms)
 {
-  g_autoptr (TlReceipt) receipt = g_new0 (TlReceipt, 1);
-  g_autoptr (TlTranscript) transcript = NULL;
+  TlReceipt *receipt = g_new0 (TlReceipt, 1);
 
   receipt->allowed = allowed;
   receipt->by = g_strdup (by);
@@ -73,10 +80,16 @@ tl_receipt_new (const TlReceiptSubject *subject, gboolean allowed, const char *b
   receipt->requested_by = g_strdup (requested_by);
   receipt->expires_at_ms = expires_at_ms;
   tl_sha256 (input, strlen (input), receipt->input_sha256);
-  transcript = receipt_transcript (receipt, subject);
-  if (!sign (transcript, identity, receipt->signature, error))
-    return NULL;
-  return g_steal_pointer (&receipt);
+  return receipt;
+}
+
+gboolean
+tl_receipt_sign (TlReceipt *receipt, const TlReceiptSubject *subject, TlDeviceIdentity *identity, GError **error)
+{
+  g_autoptr (TlTranscript) transcript = receipt_transcript (receipt, subject);
+
+  receipt->is_signed = sign (transcript, identity, receipt->signature, error);
+  return receipt->is_signed;
 }
 
 TlReceipt *
@@ -104,7 +117,7 @@ tl_receipt_verify (const TlReceipt *receipt, const TlReceiptSubject *subject, co
 {
   g_autoptr (TlTranscript) transcript = receipt_transcript (receipt, subject);
 
-  return verify (transcript, identity_public, receipt->signature);
+  return receipt->is_signed && verify (transcript, identity_public, receipt->signature);
 }
 
 void
@@ -143,6 +156,7 @@ tl_receipt_from_json (const json_t *object, GError **error)
       || !tl_json_get_string (object, "signature", TRUE, &signature, error))
     return NULL;
   receipt->allowed = g_str_equal (decision, "allowed");
+  receipt->is_signed = TRUE;
   if (!g_str_equal (alg, TL_RECEIPT_ALG) || (!receipt->allowed && !g_str_equal (decision, "denied"))
       || !tl_hex_decode (input, receipt->input_sha256, sizeof receipt->input_sha256)
       || !tl_hex_decode (signature, receipt->signature, sizeof receipt->signature))
@@ -155,22 +169,77 @@ tl_receipt_from_json (const json_t *object, GError **error)
   return g_steal_pointer (&receipt);
 }
 
-gboolean
-tl_result_sign (const char *request_id, const guint8 receipt_hash[TL_SHA256_LENGTH],
-                const guint8 output_sha256[TL_SHA256_LENGTH], TlDeviceIdentity *identity,
-                guint8 signature[TL_SIGNATURE_LENGTH], GError **error)
-{
-  g_autoptr (TlTranscript) transcript = result_transcript (request_id, receipt_hash, output_sha256);
+/* ---- results ---- */
 
+static gboolean
+sign_tree (const TlResultSubject *results, guint n, TlDeviceIdentity *identity, guint8 *signature,
+           TlResultProof *proofs, GError **error)
+{
+  TlResultLeaf leaves[TL_RESULT_TREE_MAX_LEAVES], root;
+  g_autoptr (TlTranscript) transcript = NULL;
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (TlTranscript) leaf = result_transcript (&results[i]);
+
+      tl_transcript_hash (leaf, leaves[i].hash);
+    }
+  tl_result_tree_build (leaves, n, proofs, &root);
+  transcript = root_transcript (&root);
   return sign (transcript, identity, signature, error);
 }
 
 gboolean
-tl_result_verify (const char *request_id, const guint8 receipt_hash[TL_SHA256_LENGTH],
-                  const guint8 output_sha256[TL_SHA256_LENGTH], const guint8 identity_public[32],
-                  const guint8 signature[TL_SIGNATURE_LENGTH])
+tl_results_sign (const TlResultSubject *results, guint n, TlDeviceIdentity *identity,
+                 guint8 signature[TL_SIGNATURE_LENGTH], TlResultProof *proofs, GError **error)
 {
-  g_autoptr (TlTranscript) transcript = result_transcript (request_id, receipt_hash, output_sha256);
+  g_autoptr (TlTranscript) only = NULL;
 
-  return verify (transcript, identity_public, signature);
+  g_assert (n >= 1 && n <= TL_RESULT_TREE_MAX_LEAVES);
+  if (n > 1)
+    return sign_tree (results, n, identity, signature, proofs, error);
+  proofs[0].length = 0;
+  only = result_transcript (&results[0]);
+  return sign (only, identity, signature, error);
+}
+
+static gboolean
+is_last (const TlVerifiedRoot *last, const TlResultLeaf *root, const guint8 *identity_public, const guint8 *signature)
+{
+  return last != NULL && last->known && memcmp (last->root.hash, root->hash, sizeof root->hash) == 0
+         && memcmp (last->identity_public, identity_public, sizeof last->identity_public) == 0
+         && memcmp (last->signature, signature, sizeof last->signature) == 0;
+}
+
+static gboolean
+verify_root (const TlResultLeaf *root, const guint8 *identity_public, const guint8 *signature, TlVerifiedRoot *last)
+{
+  g_autoptr (TlTranscript) transcript = NULL;
+
+  if (is_last (last, root, identity_public, signature))
+    return TRUE;
+  transcript = root_transcript (root);
+  if (!verify (transcript, identity_public, signature))
+    return FALSE;
+  if (last == NULL)
+    return TRUE;
+  last->known = TRUE;
+  last->root = *root;
+  memcpy (last->identity_public, identity_public, sizeof last->identity_public);
+  memcpy (last->signature, signature, sizeof last->signature);
+  return TRUE;
+}
+
+gboolean
+tl_result_verify (const TlResultSubject *result, const guint8 *proof, gsize proof_length,
+                  const guint8 identity_public[32], const guint8 signature[TL_SIGNATURE_LENGTH], TlVerifiedRoot *last)
+{
+  g_autoptr (TlTranscript) transcript = result_transcript (result);
+  TlResultLeaf leaf, root;
+
+  if (proof_length == 0)
+    return verify (transcript, identity_public, signature);
+  tl_transcript_hash (transcript, leaf.hash);
+  return tl_result_tree_climb (&leaf, proof, proof_length, &root)
+         && verify_root (&root, identity_public, signature, last);
 }

@@ -26,6 +26,12 @@ void tl_journal_read_row (sqlite3_stmt *query, TlJournalRow *row);
 gboolean tl_journal_verify_receipts (TlJournalReader *reader, TlJournalVerifier *verifier, guint limit,
                                      char **request_id, gboolean *end, GError **error);
 
+/* The request that a row about its end (kind request.ended) names has the receipt whose hash the row holds; query: of
+ * tl_journal_prepare_request(). FALSE: error. What does not fit is the verifier's finding. */
+gboolean tl_journal_check_ended (TlJournalReader *reader, TlJournalVerifier *verifier, sqlite3_stmt *query,
+                                 const TlJournalRow *row, GError **error);
+sqlite3_stmt *tl_journal_prepare_request (TlJournalReader *reader, GError **error);
+
 static inline void
 tl_journal_statement_clear (sqlite3_stmt **statement)
 {

@@ -13,6 +13,8 @@ G_BEGIN_DECLS
 #define TL_JOURNAL_HASH_LENGTH TL_SHA256_LENGTH
 /* The kind of a checkpoint: rows before it are gone (retention). */
 #define TL_JOURNAL_CHECKPOINT_KIND "journal.pruned"
+/* The kind of a row that holds the hash of a request's receipt. */
+#define TL_JOURNAL_ENDED_KIND "request.ended"
 
 typedef struct
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/tl-journal-verification.h"
 
+#include <string.h>
+
 #include "base/tl-error.h"
 #include "journal/tl-journal-private.h"
 
@@ -105,9 +107,10 @@ check_rows (TlJournalVerification *self, guint *n, GError **error)
       = tl_journal_reader_prepare (self->reader,
                                    "SELECT " TL_JOURNAL_COLUMNS " FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
                                    error);
-  gboolean row = query != NULL;
+  tl_statement_auto request = tl_journal_prepare_request (self->reader, query != NULL ? error : NULL);
+  gboolean row = TRUE;
 
-  if (query == NULL)
+  if (query == NULL || request == NULL)
     return FALSE;
   sqlite3_bind_int64 (query, 1, self->next_seq);
   sqlite3_bind_int64 (query, 2, SLICE_ROWS);
@@ -122,6 +125,9 @@ check_rows (TlJournalVerification *self, guint *n, GError **error)
       tl_journal_read_row (query, &found);
       if (!tl_journal_verifier_add (self->verifier, &found))
         return TRUE;
+      if (strcmp (found.kind, TL_JOURNAL_ENDED_KIND) == 0
+          && !tl_journal_check_ended (self->reader, self->verifier, request, &found, error))
+        return FALSE;
       self->next_seq = (gint64)found.seq;
     }
   return TRUE;

@@ -217,7 +217,7 @@ gboolean
 tl_journal_verifier_add_receipt (TlJournalVerifier *self, const char *request_id, gboolean known, gboolean good)
 {
   if (known && !good)
-    return find (self, TL_JOURNAL_BAD_RECEIPT, 0, "the receipt of request %s does not verify with its device's key",
+    return find (self, TL_JOURNAL_BAD_RECEIPT, 0, "the receipt of request %s is not the one that its device signed",
                  request_id);
   if (known)
     self->verdict.receipts++;

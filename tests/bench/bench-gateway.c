@@ -19,8 +19,8 @@
 #define NOISE_WRITES 50
 #define MAX_FILES    8192 /* a client has about six descriptors */
 /* Far above what it takes; ends what hangs. */
-#define LIMIT_S       480
-#define LIMIT_QUICK_S 150
+#define LIMIT_S       900
+#define LIMIT_QUICK_S 200
 
 typedef struct
 {
@@ -49,7 +49,7 @@ bench_wants (const Bench *bench, const char *name)
 guint
 bench_node_count (const Bench *bench)
 {
-  if (!bench_wants (bench, "pairing") && !bench_wants (bench, "memory"))
+  if (!bench_wants (bench, "pairing") && !bench_wants (bench, "memory") && !bench_wants (bench, "revoke"))
     return NODES_FEW;
   return bench->quick ? NODES_QUICK : NODES;
 }
@@ -170,6 +170,8 @@ run_all (Bench *bench, const Options *options, GError **error)
       || (bench_wants (bench, "handshakes") && !bench_handshakes (bench, error))
       || (bench_wants (bench, "dispatch") && !bench_dispatch (bench, error))
       || (bench_wants (bench, "memory") && (!restart_daemon (bench, options, error) || !bench_memory (bench, error)))
+      || (bench_wants (bench, "history") && !bench_history (bench, options->daemon, error))
+      || (bench_wants (bench, "revoke") && (!restart_daemon (bench, options, error) || !bench_revoke (bench, error)))
       || !measure_noise (bench, &last, error))
     return FALSE;
   report_noise (bench, &first, &last);

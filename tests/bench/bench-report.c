@@ -61,7 +61,7 @@ void
 bench_report_add (BenchReport *report, const BenchRow *row)
 {
   double ratio = row->value / row->reference;
-  gboolean ok = isnan (row->budget) || row->value <= row->budget;
+  gboolean ok = isnan (row->budget) || (row->at_least ? row->value >= row->budget : row->value <= row->budget);
 
   if (report->json)
     print_json (row, ratio, ok);

@@ -16,6 +16,7 @@ typedef struct
   const char *unit;
   double reference;
   double budget;       /* NAN: there is none, and the row is ok */
+  gboolean at_least;   /* the budget is the least that value may be, not the most */
   const char *against; /* what the reference is; table only */
 } BenchRow;
 

@@ -9,8 +9,8 @@ G_BEGIN_DECLS
 
 /*
  * The benchmarks of the gateway over gRPC. Each prints its figure beside a reference that was measured in the same run,
- * in blocks that alternate with its own, so that a CPU that changes its speed changes both. Nothing here passes or
- * fails by time. Thread: main.
+ * in blocks that alternate with its own, so that a CPU that changes its speed changes both. A row
+ * with a budget says whether it is kept. Thread: main.
  */
 typedef struct
 {
@@ -37,6 +37,11 @@ gboolean bench_handshakes (Bench *bench, GError **error);
 gboolean bench_dispatch (Bench *bench, GError **error);
 /* Starts the daemon again, so that its heap holds nothing of the other benchmarks. */
 gboolean bench_memory (Bench *bench, GError **error);
+/* Two gateways beside each other, one of them with 1 M finished requests and 10 000 devices; program: twinlatchd. The
+ * daemon is stopped for it. */
+gboolean bench_history (Bench *bench, const char *program, GError **error);
+/* Revokes all devices: nothing comes after it. */
+gboolean bench_revoke (Bench *bench, GError **error);
 /* One process's part of the above: a server that does nothing but TLS and one stream a connection. Ends with its
  * parent. */
 int bench_bare_server_main (const char *directory);

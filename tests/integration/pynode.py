@@ -13,7 +13,7 @@ from wire import messages
 class PythonNode:
     def __init__(self, gateway, device, capabilities=("echo",)):
         self.gateway, self.device, self.connection = gateway, device, gateway.connect(device)
-        self.node, self.instance_id, self.up = self.connection.node, ulid(), queue.Queue()
+        self.node, self.instance_id, self.up, self.events = self.connection.node, ulid(), queue.Queue(), None
         self.capabilities = [messages.CapabilityDescriptor(
             name=c, description=c, available=True, idempotent=True, consent=messages.enum("ConsentLevel", "CONSENT_LEVEL_ALLOW"))
             for c in capabilities]

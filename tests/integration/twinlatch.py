@@ -402,10 +402,13 @@ class Cli:
 class Node:
     """A headless node of the real program: state folder of its own."""
 
-    def __init__(self, sandbox, name, roots=None):
+    def __init__(self, sandbox, name, roots=None, config=None):
         self.sandbox, self.name, self.folder = sandbox, name, sandbox.root / f"node-{name}"
         self.folder.mkdir(mode=0o700)
-        self.roots = roots or {}
+        self.roots, self.config = roots or {}, None
+        if config is not None:
+            self.config = sandbox.root / f"node-{name}.conf"
+            self.config.write_text(config)
         self.cli = Cli(dict(sandbox.environment))
         self.process = None
 
@@ -437,7 +440,8 @@ class Node:
 
     def run(self, gateway=None):
         roots = [x for name, path in self.roots.items() for x in ("--root", f"{name}={path}")]
-        self.process = self.cli.start("node", "run", *self.options(), *roots)
+        config = ["--config", str(self.config)] if self.config else []
+        self.process = self.cli.start("node", "run", *self.options(), *config, *roots)
         if gateway is not None:
             gateway.wait_node(self.marker["device_id"])
         return self

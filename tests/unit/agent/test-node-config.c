@@ -42,6 +42,31 @@ test_full (void)
 }
 
 static void
+test_programs (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TlNodeConfig) config = load ("[program backup]\ncommand=/usr/bin/rsync -a '/srv/my data' $HOME\n"
+                                          "arguments=append\ntimeout=5m\ndirectory=/srv\ndescription=Copies\n"
+                                          "[program ls]\ncommand=/bin/ls\n",
+                                          &error);
+  const TlNodeProgram *program;
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (config->programs->len, ==, 2);
+  program = config->programs->pdata[0];
+  g_assert_cmpstr (program->name, ==, "backup");
+  g_assert_cmpuint (g_strv_length (program->command), ==, 4);
+  g_assert_cmpstr (program->command[2], ==, "/srv/my data");
+  g_assert_cmpstr (program->command[3], ==, "$HOME"); /* no shell, no expansions */
+  g_assert_true (program->appends_arguments);
+  g_assert_cmpint (program->timeout_ms, ==, 300 * 1000);
+  program = config->programs->pdata[1];
+  g_assert_false (program->appends_arguments);
+  g_assert_cmpint (program->timeout_ms, ==, 0);
+  g_assert_cmpstr (program->directory, ==, "/");
+}
+
+static void
 test_defaults (void)
 {
   g_autoptr (GError) error = NULL;
@@ -60,11 +85,23 @@ test_errors_name_the_line (void)
     const char *text;
     const char *where; /* in the message */
   } cases[] = {
-    { "[node]\nname=a\nnonsense=1\n", "node.conf:3" }, { "[nodes]\nname=a\n", "node.conf:1" },
-    { "[node]\nreconnect-max=10ms\n", "node.conf:2" }, { "[root docs]\npath=relative/path\n", "node.conf:2" },
-    { "\n[root a/b]\npath=/srv\n", "node.conf:3" },    { "[root docs]\n", "[root docs] has no path" },
-    { "[policy]\ndefault=ask\n", "node.conf:2" },      { "[policy Fs.Read]\nmode=deny\n", "node.conf:2" },
-    { "[policy fs.]\nmode=deny\n", "node.conf:2" },    { "[policy fs.read]\n", "[policy fs.read] has no mode" },
+    { "[node]\nname=a\nnonsense=1\n", "node.conf:3" },
+    { "[nodes]\nname=a\n", "node.conf:1" },
+    { "[node]\nreconnect-max=10ms\n", "node.conf:2" },
+    { "[root docs]\npath=relative/path\n", "node.conf:2" },
+    { "\n[root a/b]\npath=/srv\n", "node.conf:3" },
+    { "[root docs]\n", "[root docs] has no path" },
+    { "[policy]\ndefault=ask\n", "node.conf:2" },
+    { "[policy Fs.Read]\nmode=deny\n", "node.conf:2" },
+    { "[policy fs.]\nmode=deny\n", "node.conf:2" },
+    { "[policy fs.read]\n", "[policy fs.read] has no mode" },
+    { "[program x]\narguments=none\n", "[program x]: it has no command" },
+    { "[program x]\ncommand=ls -l\n", "node.conf:2" },
+    { "[program x y]\ncommand=/bin/ls\n", "node.conf:2" },
+    { "[program x]\ncommand=/bin/ls 'a\n", "node.conf:2" },
+    { "[program x]\ntimeout=1s\ncommand=/bin/ls\ndirectory=tmp\n", "node.conf:3" },
+    { "[program x]\ncommand=/bin/ls\narguments=any\n", "node.conf:3" },
+    { "[program x]\ncommand=/bin/ls\ntimeout=0s\n", "node.conf:3" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -111,6 +148,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/node-config/full", test_full);
+  g_test_add_func ("/node-config/programs", test_programs);
   g_test_add_func ("/node-config/defaults", test_defaults);
   g_test_add_func ("/node-config/errors-name-the-line", test_errors_name_the_line);
   g_test_add_func ("/node-config/add-root", test_add_root);

@@ -51,8 +51,8 @@ set_up (Fixture *f, gconstpointer data)
   f->ca = tl_fixture_ca (TL_FIXTURE_GATEWAY);
   f->identity = tl_fixture_identity (f->ca, 24 * HOUR_MS);
   subject = subject_of (f);
-  f->receipt
-      = tl_receipt_new (&subject, TRUE, "policy", "{}", "uid:0", f->now_ms + HOUR_MS, f->now_ms, f->identity, &error);
+  f->receipt = tl_receipt_new (TRUE, "policy", "{}", "uid:0", f->now_ms + HOUR_MS, f->now_ms);
+  tl_receipt_sign (f->receipt, &subject, f->identity, &error);
   g_assert_no_error (error);
   open_journal (f);
 }

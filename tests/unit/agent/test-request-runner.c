@@ -106,6 +106,7 @@ typedef struct
   gboolean link_up;
 
   guint n_submitted;
+  GArray *handed_in;    /* guint: how many together */
   GPtrArray *submitted; /* Submitted */
   GArray *done;         /* guint64 */
   guint n_accepted;
@@ -142,24 +143,31 @@ assert_signatures (Fixture *f, const TlSubmission *submission)
       = { TL_FIXTURE_GATEWAY, tl_device_identity_device_id (f->identity), submission->request_id, f->capability };
   const guint8 *public_key = tl_device_identity_public (f->identity);
   guint8 digest[TL_SHA256_LENGTH];
-  guint8 receipt_hash[TL_SHA256_LENGTH];
+  TlResultSubject result = { .request_id = submission->request_id };
 
-  g_assert_true (tl_receipt_verify (submission->receipt, &subject, public_key));
+  /* A recorded one has a signature of its own; the result's covers all. */
+  g_assert_true (submission->receipt->is_signed
+                 || tl_request_journal_lookup (f->journal, submission->request_id) == NULL);
+  g_assert_true (submission->receipt->is_signed == tl_receipt_verify (submission->receipt, &subject, public_key));
   tl_sha256 (f->input, strlen (f->input), digest);
   g_assert_cmpmem (submission->receipt->input_sha256, 32, digest, 32);
   g_assert_cmpstr (submission->receipt->requested_by, ==, "uid:0");
   tl_sha256 (submission->result->output, strlen (submission->result->output), digest);
   g_assert_cmpmem (submission->output_sha256, 32, digest, 32);
-  tl_receipt_hash (submission->receipt, &subject, receipt_hash);
-  g_assert_true (tl_result_verify (submission->request_id, receipt_hash, digest, public_key, submission->signature));
+  memcpy (result.output_sha256, digest, 32);
+  tl_receipt_hash (submission->receipt, &subject, result.receipt_hash);
+  g_assert_true (tl_result_verify (&result, submission->proof.steps, submission->proof.length, public_key,
+                                   submission->signature, NULL));
   subject.capability = "another";
   g_assert_false (tl_receipt_verify (submission->receipt, &subject, public_key));
+  tl_receipt_hash (submission->receipt, &subject, result.receipt_hash);
+  g_assert_false (tl_result_verify (&result, submission->proof.steps, submission->proof.length, public_key,
+                                    submission->signature, NULL));
 }
 
 static void
-host_submit (const TlSubmission *submission, gpointer user_data)
+host_submit_one (const TlSubmission *submission, Fixture *f)
 {
-  Fixture *f = user_data;
   Submitted *copy = g_new0 (Submitted, 1);
 
   assert_signatures (f, submission);
@@ -170,6 +178,16 @@ host_submit (const TlSubmission *submission, gpointer user_data)
   copy->allowed = submission->receipt->allowed;
   g_ptr_array_add (f->submitted, copy);
   f->n_submitted++;
+}
+
+static void
+host_submit (const TlSubmission *submissions, guint n, gpointer user_data)
+{
+  Fixture *f = user_data;
+
+  g_array_append_val (f->handed_in, n);
+  for (guint i = 0; i < n; i++)
+    host_submit_one (&submissions[i], f);
 }
 
 static void
@@ -235,6 +253,7 @@ set_up (Fixture *f, gconstpointer data)
   tl_capability_set_add (f->set, &fail_capability, NULL, NULL, NULL);
   f->submitted = g_ptr_array_new_with_free_func (submitted_free);
   f->done = g_array_new (FALSE, FALSE, sizeof (guint64));
+  f->handed_in = g_array_new (FALSE, FALSE, sizeof (guint));
   open_runner (f);
   tl_request_runner_link_up (f->runner);
 }
@@ -254,6 +273,7 @@ tear_down (Fixture *f, gconstpointer data)
   tl_certificate_authority_unref (f->ca);
   g_ptr_array_unref (f->submitted);
   g_array_unref (f->done);
+  g_array_unref (f->handed_in);
   tl_fixture_remove (f->directory);
   g_free (f->directory);
   g_free (f->input);
@@ -321,10 +341,49 @@ test_echo (Fixture *f, gconstpointer data)
   g_assert_cmpint (result->state, ==, TL_RESULT_SUCCEEDED);
   g_assert_cmpstr (result->output, ==, "{\"x\":1}");
   g_assert_true (result->allowed);
-  g_assert_cmpuint (f->n_accepted, ==, 1);
+  g_assert_cmpuint (f->n_accepted, ==, 0); /* over before there was anything to say */
   g_assert_cmpint (f->running, ==, 0);
   tl_request_runner_submitted (f->runner, id, NULL);
   g_assert_true (is_done (f, 1));
+}
+
+/* What lasts is announced, once. */
+static void
+test_accepted (Fixture *f, gconstpointer data)
+{
+  g_autofree char *id = new_id ();
+
+  (void)data;
+  dispatch (f, 1, id, "test.gate");
+  g_assert_cmpuint (f->n_accepted, ==, 0);
+  tl_fixture_wait_count (&f->n_accepted, 1, "the word that it runs");
+  set_gate (TRUE);
+  wait_result (f, 1);
+  g_assert_cmpuint (f->n_accepted, ==, 1);
+}
+
+/* Results of one turn have one signature; each verifies by itself (assert_signatures). */
+static void
+test_together (Fixture *f, gconstpointer data)
+{
+  char *ids[7];
+
+  (void)data;
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    {
+      ids[i] = new_id ();
+      dispatch (f, i + 1, ids[i], "echo");
+    }
+  wait_result (f, G_N_ELEMENTS (ids));
+  g_assert_cmpuint (f->handed_in->len, ==, 1);
+  g_assert_cmpuint (g_array_index (f->handed_in, guint, 0), ==, G_N_ELEMENTS (ids));
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    tl_request_runner_submitted (f->runner, ids[i], NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    {
+      g_assert_true (is_done (f, i + 1));
+      g_free (ids[i]);
+    }
 }
 
 static void
@@ -357,6 +416,7 @@ test_replayed (Fixture *f, gconstpointer data)
   dispatch (f, 3, id, "test.once");
   tl_request_runner_submitted (f->runner, id, refused);
   dispatch (f, 4, id, "test.once"); /* the kept result goes again */
+  wait_result (f, 2);
   g_assert_cmpuint (f->n_submitted, ==, 2);
   tl_request_runner_submitted (f->runner, id, NULL);
   dispatch (f, 5, id, "test.once");
@@ -394,6 +454,28 @@ test_interrupted (Fixture *f, gconstpointer data)
   g_assert_cmpuint (f->n_submitted, ==, 1);
 }
 
+/* A gateway that was away hears again of what runs, and of nothing else. */
+static void
+test_running_is_told_again (Fixture *f, gconstpointer data)
+{
+  g_autofree char *running = new_id ();
+  g_autofree char *ended = new_id ();
+
+  (void)data;
+  dispatch (f, 1, ended, "test.once");
+  wait_result (f, 1);
+  tl_request_runner_submitted (f->runner, ended, NULL);
+  dispatch (f, 2, running, "test.gate");
+  while (f->n_accepted == 0)
+    g_main_context_iteration (NULL, TRUE);
+  tl_request_runner_link_down (f->runner);
+  g_assert_cmpuint (f->n_accepted, ==, 1);
+  tl_request_runner_link_up (f->runner);
+  g_assert_cmpuint (f->n_accepted, ==, 2);
+  set_gate (TRUE);
+  wait_result (f, 2);
+}
+
 /* The result is kept while there is no gateway, and survives the process. */
 static void
 test_kept (Fixture *f, gconstpointer data)
@@ -408,15 +490,15 @@ test_kept (Fixture *f, gconstpointer data)
   g_assert_cmpuint (f->n_submitted, ==, 0);
   open_runner (f);
   tl_request_runner_link_up (f->runner);
-  g_assert_cmpuint (f->n_submitted, ==, 1);
   g_assert_cmpstr (wait_result (f, 1)->output, ==, "{\"done\":true}");
   /* The link breaks before the answer: handed in again. */
   tl_request_runner_link_down (f->runner);
   tl_request_runner_link_up (f->runner);
-  g_assert_cmpuint (f->n_submitted, ==, 2);
+  wait_result (f, 2);
   tl_request_runner_submitted (f->runner, id, NULL);
   tl_request_runner_link_down (f->runner);
   tl_request_runner_link_up (f->runner);
+  tl_fixture_settle ();
   g_assert_cmpuint (f->n_submitted, ==, 2);
   g_assert_cmpint (g_atomic_int_get (&runs), ==, 1);
 }
@@ -497,7 +579,7 @@ test_slots (Fixture *f, gconstpointer data)
   while (count_inside () < TL_RUNNER_MAX_RUNNING)
     g_main_context_iteration (NULL, FALSE);
   g_assert_cmpint (f->running, ==, TL_RUNNER_MAX_RUNNING);
-  g_assert_cmpuint (f->n_accepted, ==, TL_RUNNER_MAX_RUNNING);
+  tl_fixture_wait_count (&f->n_accepted, TL_RUNNER_MAX_RUNNING, "the word that they run");
   tl_clock_advance (f->clock, 1000);
   set_gate (TRUE);
   tl_fixture_wait_count (&f->n_submitted, 12, "twelve results");
@@ -613,9 +695,12 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("echo", test_echo, NULL);
+  ADD ("accepted", test_accepted, NULL);
+  ADD ("together", test_together, NULL);
   ADD ("recorded-before-run", test_recorded_before_run, NULL);
   ADD ("replayed", test_replayed, NULL);
   ADD ("interrupted", test_interrupted, NULL);
+  ADD ("running-is-told-again", test_running_is_told_again, NULL);
   ADD ("kept", test_kept, NULL);
   ADD ("denied", test_denied, "[policy test.once]\nmode=deny\n");
   ADD ("denied-by-default", test_denied, "[policy]\ndefault=deny\n[policy echo]\nmode=allow\n");

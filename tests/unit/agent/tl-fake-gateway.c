@@ -5,8 +5,9 @@
 
 #include "base/tl-error.h"
 
-#define HOUR_MS     (G_GINT64_CONSTANT (3600) * 1000)
-#define MAX_REQUEST (5u * 1024u * 1024u)
+#define HOUR_MS          (G_GINT64_CONSTANT (3600) * 1000)
+#define GRPC_UNAVAILABLE 14
+#define MAX_REQUEST      (5u * 1024u * 1024u)
 
 static void
 on_register (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
@@ -54,9 +55,50 @@ send_position (TlRpcCall *call, TlFakeGateway *gateway)
       message.gap = &gap;
       tl_rpc_call_send (call, &message.base);
     }
+  ready.takes_results = gateway->takes_results;
   message.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_READY;
   message.ready = &ready;
   tl_rpc_call_send (call, &message.base);
+}
+
+static void
+keep_result (TlFakeGateway *gateway, const Twinlatch__V1__SubmitCapabilityResultRequest *request)
+{
+  gsize size = twinlatch__v1__submit_capability_result_request__get_packed_size (request);
+  g_autofree guint8 *packed = g_malloc (size);
+
+  twinlatch__v1__submit_capability_result_request__pack (request, packed);
+  g_ptr_array_add (gateway->results, twinlatch__v1__submit_capability_result_request__unpack (NULL, size, packed));
+  gateway->n_results++;
+}
+
+static void
+take_results (TlRpcCall *call, TlFakeGateway *gateway, const Twinlatch__V1__StreamEventsRequest__Results *results)
+{
+  gateway->n_messages++;
+  for (gsize i = 0; i < results->n_results; i++)
+    {
+      Twinlatch__V1__StreamEventsResponse message = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
+      Twinlatch__V1__StreamEventsResponse__Answers answers = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__ANSWERS__INIT;
+      Twinlatch__V1__StreamEventsResponse__Answer answer = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__ANSWER__INIT;
+      Twinlatch__V1__StreamEventsResponse__Answer *only = &answer;
+
+      answer.request_id = results->results[i]->request_id;
+      answer.unknown = gateway->unknown;
+      if (gateway->refuse_results > 0)
+        {
+          gateway->refuse_results--;
+          answer.status = GRPC_UNAVAILABLE;
+          answer.error = (char *)"not now";
+        }
+      else
+        keep_result (gateway, results->results[i]);
+      answers.n_answers = 1;
+      answers.answers = &only;
+      message.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_ANSWERS;
+      message.answers = &answers;
+      tl_rpc_call_send (call, &message.base);
+    }
 }
 
 static void
@@ -75,6 +117,7 @@ on_stream (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
       gateway->resume_id = g_strdup (request->resume->cursor->event_id);
       g_free (gateway->instance_id);
       gateway->instance_id = g_strdup (request->resume->instance_id);
+      gateway->takes_events = request->resume->takes_events;
       send_position (call, gateway);
       gateway->n_streams++;
       break;
@@ -88,6 +131,10 @@ on_stream (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
     case TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_NODE_EVENT:
       g_ptr_array_add (gateway->node_events,
                        g_strdup_printf ("%s %s", request->node_event->type, request->node_event->data));
+      break;
+    case TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_RESULTS:
+      g_assert_true (gateway->takes_results);
+      take_results (call, gateway, request->results);
       break;
     default:
       g_assert_not_reached ();
@@ -109,8 +156,6 @@ on_result (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
   TlFakeGateway *gateway = user_data;
   const Twinlatch__V1__SubmitCapabilityResultRequest *request = (gconstpointer)message;
   Twinlatch__V1__SubmitCapabilityResultResponse answer = TWINLATCH__V1__SUBMIT_CAPABILITY_RESULT_RESPONSE__INIT;
-  gsize size = protobuf_c_message_get_packed_size (message);
-  g_autofree guint8 *packed = g_malloc (size);
 
   if (gateway->refuse_results > 0)
     {
@@ -120,9 +165,7 @@ on_result (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
       tl_rpc_call_finish (call, error);
       return;
     }
-  protobuf_c_message_pack (&request->base, packed);
-  g_ptr_array_add (gateway->results, twinlatch__v1__submit_capability_result_request__unpack (NULL, size, packed));
-  gateway->n_results++;
+  keep_result (gateway, request);
   answer.unknown = gateway->unknown;
   tl_rpc_call_reply (call, &answer.base);
 }
@@ -318,6 +361,34 @@ tl_fake_gateway_dispatch (TlFakeGateway *gateway, guint64 seq, const char *reque
   g_autofree char *data = tl_fake_gateway_dispatch_data (request_id, capability, input);
 
   tl_fake_gateway_send_event (gateway, seq, "capability.dispatch", data, FALSE);
+}
+
+void
+tl_fake_gateway_dispatch_many (TlFakeGateway *gateway, guint64 seq, char *const *request_ids, guint n,
+                               const char *capability, const char *input)
+{
+  Twinlatch__V1__StreamEventsResponse message = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
+  Twinlatch__V1__StreamEventsResponse__Events together = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__EVENTS__INIT;
+  g_autofree Twinlatch__V1__Event *events = g_new (Twinlatch__V1__Event, n);
+  g_autofree Twinlatch__V1__Event **pointers = g_new (Twinlatch__V1__Event *, n);
+
+  g_assert_true (gateway->takes_events);
+  for (guint i = 0; i < n; i++)
+    {
+      twinlatch__v1__event__init (&events[i]);
+      events[i].seq = seq + i;
+      events[i].id = request_ids[i];
+      events[i].type = (char *)"capability.dispatch";
+      events[i].data = tl_fake_gateway_dispatch_data (request_ids[i], capability, input);
+      pointers[i] = &events[i];
+    }
+  together.n_events = n;
+  together.events = pointers;
+  message.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_EVENTS;
+  message.events = &together;
+  g_assert_true (tl_rpc_call_send (gateway->stream, &message.base));
+  for (guint i = 0; i < n; i++)
+    g_free (events[i].data);
 }
 
 void

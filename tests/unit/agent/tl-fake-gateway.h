@@ -36,7 +36,9 @@ typedef struct
   guint64 ack_seq;
   char *ack_id;
   GPtrArray *node_events; /* char*: "type data" */
+  gboolean takes_events;
   guint n_results;
+  guint n_messages;   /* with results, by the stream */
   GPtrArray *results; /* SubmitCapabilityResultRequest */
   guint n_fetched;
   guint n_ended; /* streams that the node ended */
@@ -45,6 +47,7 @@ typedef struct
   guint64 reset_to;             /* latest_seq of a Reset before Ready; 0: none */
   guint64 gap_to;               /* oldest of a Gap before Ready; 0: none */
   guint refuse_results;         /* so many are answered UNAVAILABLE first */
+  gboolean takes_results;       /* said in Ready: results may come by the stream */
   gboolean unknown;             /* results are unknown */
   Twinlatch__V1__Event *stored; /* for FetchEvent; borrowed */
 } TlFakeGateway;
@@ -63,6 +66,9 @@ void tl_fake_gateway_send_event (TlFakeGateway *gateway, guint64 seq, const char
                                  gboolean oversize);
 void tl_fake_gateway_dispatch (TlFakeGateway *gateway, guint64 seq, const char *request_id, const char *capability,
                                const char *input);
+/* n dispatches of one capability in one message, from seq on. */
+void tl_fake_gateway_dispatch_many (TlFakeGateway *gateway, guint64 seq, char *const *request_ids, guint n,
+                                    const char *capability, const char *input);
 char *tl_fake_gateway_dispatch_data (const char *request_id, const char *capability, const char *input);
 void tl_fake_gateway_end_stream (TlFakeGateway *gateway, int code, const char *message);
 

@@ -112,7 +112,7 @@ test_oneof (void)
   ready.latest_seq = 5;
   answer.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_READY;
   answer.ready = &ready;
-  assert_json (tl_json_from_message (&answer.base), "{\"ready\":{\"latest_seq\":5}}");
+  assert_json (tl_json_from_message (&answer.base), "{\"ready\":{\"latest_seq\":5,\"takes_results\":false}}");
 }
 
 static void

@@ -108,6 +108,23 @@ on_range (const GError *error, gpointer result, gpointer user_data)
       *cancels += 1;
 }
 
+static void
+on_count (const GError *error, gpointer result, gpointer user_data)
+{
+  g_assert_no_error (error);
+  *(guint *)user_data = ((const TlEventRange *)result)->events->len;
+}
+
+static guint
+count_events (Fixture *f)
+{
+  guint events = 0;
+
+  tl_store_read_events (f->gateway.store, DEVICE, 0, "", 1000, on_count, &events);
+  tl_store_flush (f->gateway.store);
+  return events;
+}
+
 static guint
 count_cancels (Fixture *f)
 {
@@ -223,7 +240,8 @@ test_expires_unsent (Fixture *f, gconstpointer data)
   g_assert_cmpint (memory_state (f), ==, TL_REQUEST_QUEUED);
   tick (f, 1);
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_EXPIRED);
-  g_assert_cmpuint (count_cancels (f), ==, 0);
+  g_assert_cmpuint (count_cancels (f), ==, 1); /* what was the dispatch */
+  g_assert_cmpuint (count_events (f), ==, 1);
   g_assert_cmpuint (tl_dispatcher_open_count (f->dispatcher), ==, 0);
 }
 
@@ -239,7 +257,8 @@ test_times_out (Fixture *f, gconstpointer data)
   tick (f, 1);
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_TIMED_OUT);
   tick (f, 1000);
-  g_assert_cmpuint (count_cancels (f), ==, 1);
+  g_assert_cmpuint (count_cancels (f), ==, 2); /* told, and the dispatch that it never acknowledged is withdrawn */
+  g_assert_cmpuint (count_events (f), ==, 2);
 }
 
 /* Consent has a time of its own. */
@@ -291,7 +310,79 @@ test_failed_end (Fixture *f, gconstpointer data)
   g_assert_cmpint (memory_state (f), ==, TL_REQUEST_RUNNING);
   tick (f, 1);
   g_assert_cmpint (stored_state (f), ==, TL_REQUEST_TIMED_OUT);
+  g_assert_cmpuint (count_cancels (f), ==, 2);
+}
+
+static void
+reload (Fixture *f)
+{
+  tl_store_flush (f->gateway.store);
+  tl_dispatcher_free (f->dispatcher);
+  f->dispatcher = f->gateway.dispatcher = tl_dispatcher_new (&f->gateway);
+  g_assert_true (tl_dispatcher_load (f->dispatcher, NULL));
+}
+
+/* A capability that was switched off takes what waits with it; another's stays. */
+static void
+test_cancel_queued (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (tl_dispatcher_cancel_queued (f->dispatcher, DEVICE, "other", "uid:1"), ==, 0);
+  g_assert_cmpuint (tl_dispatcher_cancel_queued (f->dispatcher, DEVICE, "echo", "uid:1"), ==, 1);
+  g_assert_cmpuint (tl_dispatcher_cancel_queued (f->dispatcher, DEVICE, "echo", "uid:1"), ==, 0);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_CANCELLED);
   g_assert_cmpuint (count_cancels (f), ==, 1);
+  g_assert_cmpuint (count_events (f), ==, 1);
+  g_assert_cmpuint (tl_dispatcher_open_count (f->dispatcher), ==, 0);
+}
+
+/* The gateway was killed after the operator's word was committed: it still counts. */
+static void
+test_cancel_survives (Fixture *f, gconstpointer data)
+{
+  tl_store_cancel_request (f->gateway.store, f->request_id, "uid:1", "", NULL, NULL, NOW_MS, NULL, NULL);
+  reload (f);
+  tick (f, 0);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_CANCELLED);
+}
+
+/* The device is asked first, and has a while to say how it ended; its word that it runs changes nothing of that. */
+static void
+test_cancel_grace (Fixture *f, gconstpointer data)
+{
+  g_autofree char *event_id = tl_ulid_new (NOW_MS, f->gateway.random);
+
+  send_event (f);
+  tl_dispatcher_settle (f->dispatcher, NULL);
+  tl_store_cancel_request (f->gateway.store, f->request_id, "uid:1", "", event_id, "{}", NOW_MS, NULL, NULL);
+  reload (f);
+  node_says (f, DEVICE, "capability.accepted");
+  tick (f, TL_DISPATCH_CANCEL_MS - 1);
+  g_assert_cmpint (memory_state (f), ==, TL_REQUEST_RUNNING);
+  tick (f, 1);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_CANCELLED);
+}
+
+/* Deadlines of the last run go on: consent has its own time also then. */
+static void
+test_reloaded_deadlines (Fixture *f, gconstpointer data)
+{
+  send_event (f);
+  node_says (f, DEVICE, "capability.awaiting_consent");
+  tl_clock_advance (f->gateway.clock, 59999);
+  reload (f);
+  tick (f, 1);
+  g_assert_cmpint (memory_state (f), ==, TL_REQUEST_AWAITING_CONSENT); /* expires_at is not its end */
+  tick (f, TL_DISPATCH_GRACE_MS);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_TIMED_OUT);
+}
+
+/* It ended while its dispatch was on the way out: the device is told to stop. */
+static void
+test_sent_after_end (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (tl_dispatcher_cancel_queued (f->dispatcher, DEVICE, "echo", "uid:1"), ==, 1);
+  send_event (f);
+  g_assert_cmpuint (count_cancels (f), ==, 2);
 }
 
 #define ADD(name, func) g_test_add ("/dispatcher/" name, Fixture, NULL, set_up, func, tear_down)
@@ -308,6 +399,11 @@ main (int argc, char **argv)
   ADD ("4.2-expires-unsent", test_expires_unsent);
   ADD ("4.2-times-out", test_times_out);
   ADD ("4.2-consent", test_consent);
+  ADD ("4.2-cancel-queued", test_cancel_queued);
+  ADD ("4.2-cancel-survives", test_cancel_survives);
+  ADD ("4.2-cancel-grace", test_cancel_grace);
+  ADD ("4.2-reloaded-deadlines", test_reloaded_deadlines);
+  ADD ("4.2-sent-after-end", test_sent_after_end);
   ADD ("failed-batch", test_failed_batch);
   ADD ("failed-end", test_failed_end);
   return g_test_run ();

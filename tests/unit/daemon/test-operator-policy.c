@@ -22,8 +22,11 @@ static const struct
   guint automatic, is_own;
   guint concerns_operator; /* highest_role is operator */
 } allowed[] = {
-  { TL_OPERATOR_EXECUTE, ANY, ANY, ANY, ANY },   { TL_OPERATOR_MINT, NO, NO, ANY, ANY },
-  { TL_OPERATOR_CANCEL_CODE, NO, NO, YES, ANY }, { TL_OPERATOR_DECIDE, NO, ANY, ANY, NO },
+  { TL_OPERATOR_CANCEL_REQUEST, ANY, ANY, ANY, ANY },
+  { TL_OPERATOR_EXECUTE, ANY, ANY, ANY, ANY },
+  { TL_OPERATOR_MINT, NO, NO, ANY, ANY },
+  { TL_OPERATOR_CANCEL_CODE, NO, NO, YES, ANY },
+  { TL_OPERATOR_DECIDE, NO, ANY, ANY, NO },
   { TL_OPERATOR_REVOKE, NO, ANY, NO, ANY },
 };
 
@@ -80,7 +83,7 @@ test_table (void)
         g_assert_error (error, TL_ERROR, TL_ERROR_LOCAL_ONLY);
         g_assert_nonnull (strstr (error->message, "only at the gateway itself"));
       }
-  g_assert_cmpuint (n_allowed, ==, 16 + 4 + 2 + 4 + 4);
+  g_assert_cmpuint (n_allowed, ==, 16 + 16 + 4 + 2 + 4 + 4);
 }
 
 /* At the gateway everything; a device that is no operator, or none any more, nothing. */

@@ -29,7 +29,7 @@ get (Fixture *f, const char *request_id)
 {
   Answer answer = ANSWER (tl_capability_record_copy);
 
-  tl_store_get_request (f->store, request_id, answer_callback, &answer);
+  tl_store_find_request (f->store, request_id, answer_callback, &answer);
   assert_ok (f, &answer);
   return answer.result;
 }
@@ -127,6 +127,7 @@ test_move (Fixture *f, gconstpointer data G_GNUC_UNUSED)
                    REQUEST_OK);
   done = get (f, request_id);
   g_assert_cmpstr (done->output, ==, "{}");
+  g_assert_null (done->input);                            /* not in history */
   g_assert_true (g_bytes_equal (done->receipt, receipt)); /* kept */
   g_assert_cmpint (done->completed_at, ==, STORE_NOW + 7);
   g_assert_cmpint (done->dispatched_at, ==, STORE_NOW + 7);
