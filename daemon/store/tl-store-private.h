@@ -75,6 +75,10 @@ typedef struct
 
 /* Opens for good what tl_database_open() in tl-store-schema.c looked at before. */
 TlDatabase *tl_database_new (const char *path, int flags, GError **error);
+/* How long a statement waits for a lock of somebody else; TL_STORE_BUSY_MS is the default: an administrator's `sqlite3`
+ * may hold one for a moment, and waiting longer would stop every operation of the daemon. */
+#define TL_STORE_BUSY_MS 2000
+void tl_database_set_patience (TlDatabase *db, int milliseconds);
 void tl_database_free (TlDatabase *db);
 /* Sets what the last SQLite call failed with: READ_ONLY, IO, CORRUPT (the disk's), ALREADY_EXISTS, INVALID_ARGUMENT,
  * NOT_FOUND (constraints), else INTERNAL. */

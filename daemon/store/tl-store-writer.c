@@ -256,12 +256,16 @@ sync_wal (TlDatabase *db, GError **error)
 }
 
 /* Moves the log into the database and empties it, so that erased secrets are not left in old frames. FALSE with error:
- * the disk failed; *done FALSE: a reader of another process is in the way. */
+ * the disk failed; *done FALSE: a reader (of another process, or the journal's) is in the way, which is not waited for.
+ */
 static gboolean
 checkpoint (TlDatabase *db, gboolean *done, GError **error)
 {
-  int rc = sqlite3_wal_checkpoint_v2 (db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  int rc;
 
+  tl_database_set_patience (db, 0);
+  rc = sqlite3_wal_checkpoint_v2 (db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  tl_database_set_patience (db, TL_STORE_BUSY_MS);
   *done = rc == SQLITE_OK;
   if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY)
     return TRUE;

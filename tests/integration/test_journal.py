@@ -266,6 +266,7 @@ class Tampering(twinlatch.TestCase):
             cls.node.submit(cls.node.result(dispatch))
             execution.result(twinlatch.PATIENCE)
         cls.node.close()
+        cls.cli.run("journal", "verify")  # a second connection to the database, which is closed in time
         cls.head = cls.cli.run("journal", "head").stdout.strip()
         cls.last = int(cls.head.split(":")[0])
         cls.gw.stop()
