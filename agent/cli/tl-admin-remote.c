@@ -143,7 +143,8 @@ tl_admin_remote_explain (TlAdminRemote *remote, GError **error)
     {
       g_clear_error (error);
       g_set_error (error, TL_ERROR, TL_ERROR_NOT_OPERATOR,
-                   _ ("this computer's role at %s is node; at the gateway, an operator changes it (device %s)"),
+                   _ ("this computer's role at %s is node; an operator changes it there, with twinlatch devices role "
+                      "%s operator"),
                    remote->name, marker->device_id);
     }
   else if (tl_error_is (*error, TL_ERROR_UNAUTHENTICATED)

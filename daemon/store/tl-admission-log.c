@@ -175,8 +175,6 @@ parse (TlAdmissionLog *self, const char *text, gsize length, GError **error)
         return FALSE;
       self->size += (guint64)(feed + 1 - text);
     }
-  if (number == 1 && text == end)
-    return set_corrupt (self, 1, "is not there: the file is empty", error);
   return take_rest (self, text, (gsize)(end - text), number, error);
 }
 
@@ -205,7 +203,9 @@ tl_admission_log_open (const char *path, const char *gateway_id, TlSecret *key, 
   if (content == NULL)
     return NULL;
   text = g_bytes_get_data (content, &length);
-  if (!parse (self, text, length, error))
+  if (length == 0)
+    set_corrupt (self, 1, "is not there: the file is empty", error);
+  if (length == 0 || !parse (self, text, length, error))
     return NULL;
   note_committed (self);
   self->compact_above = size_to_compact_at (self);

@@ -59,7 +59,7 @@ typedef struct _TlAdmissionLog TlAdmissionLog;
  * gateway's. Others: the file system's. key: 32 bytes. */
 TlAdmissionLog *tl_admission_log_open (const char *path, const char *gateway_id, TlSecret *key, GError **error);
 /* Writes a new file over whatever is there, atomically and durably. entries: TlAdmissionEntry in order of counters,
- * none above base; taken over (the array's reference). */
+ * none above base, with a free function; taken over (the array's reference). */
 TlAdmissionLog *tl_admission_log_create (const char *path, const char *gateway_id, TlSecret *key, GPtrArray *entries,
                                          guint64 base, GError **error);
 /* What was not flushed is dropped. NULL is allowed. */

@@ -167,6 +167,24 @@ class Allowed(Base):
             next(stream)
             stream.cancel()
 
+    @unittest.skipUnless("CancelCapability" in ADMIN, "this version does not cancel")
+    def test_lists_watches_and_cancels_requests(self):
+        device = self.gw.pair_device("keeps requests")
+        node = PythonNode(self.gw, device)
+        node.open()
+        node.close()
+        self.gw.wait_node(device.device_id, connected=False)
+        stream = self.gw.admin.ExecuteCapability(device=device.device_id, capability="echo", timeout=twinlatch.PATIENCE)
+        request_id = next(stream).request_id
+        listed = self.admin.ListCapabilityRequests(device=device.device_id).requests
+        self.assertEqual([r.request_id for r in listed], [request_id])
+        self.assertEqual(self.admin.GetCapabilityRequest(request_id=request_id).request.capability, "echo")
+        watch = self.admin.WatchCapabilityRequest(request_id=request_id, timeout=twinlatch.PATIENCE)
+        self.assertEqual(next(watch).request_id, request_id)
+        self.admin.CancelCapability(request_id=request_id)
+        cancelled = messages.enum("RequestState", "REQUEST_STATE_CANCELLED")
+        self.assertEqual((list(watch)[-1].state, list(stream)[-1].state), (cancelled, cancelled))
+
     def test_its_certificate_counts_as_used(self):
         operator = self.gw.pair_device("only operates", role=OPERATOR)
         self.gw.connect(operator).admin.GetStatus()
@@ -240,6 +258,7 @@ class Escalations(Base):
     def test_revoke_an_operator(self):
         for name in (self.other.device_id, self.other.device_id[:20], "other operator"):
             self.assertLocalOnly(self.admin.RevokeDevice, device=name)
+            self.assertLocalOnly(self.admin.RevokeDevice, device=name, dry_run=True)
         self.assertEqual(self.state(self.other), ACTIVE)
 
     def test_revoke_itself(self):
@@ -347,6 +366,35 @@ class EndOfRights(Base):
         again = self.gw.connect(operator)
         self.assertRpcError(wire.PERMISSION_DENIED, "not_operator", again.admin.GetStatus)
         self.assertEqual(again.node.GetGatewayInfo().gateway_id, self.gw.gateway_id)
+
+    def test_nothing_of_a_demoted_operator_is_left_however_it_races(self):
+        operator = self.gw.pair_device("races", role=OPERATOR)
+        actor, live = "device:" + operator.device_id, messages.enum("CodeState", "CODE_STATE_LIVE")
+        for _ in range(30 if twinlatch.FULL else 6):
+            connections = [self.gw.connect(operator) for _ in range(3)]
+            minted, going = [], threading.Event()
+
+            def mint(admin):
+                try:
+                    while True:
+                        minted.append(admin.MintNodePairingCode(method=LINK).code.code_id)
+                        going.set()
+                        admin.CancelPairingCode(code_id=minted[-1])  # of three threads, any: none reaches the limit
+                except wire.RpcError:
+                    going.set()
+            threads = [threading.Thread(target=mint, args=(c.admin,)) for c in connections]
+            for thread in threads:
+                thread.start()
+            going.wait(twinlatch.PATIENCE)
+            self.gw.admin.SetDeviceRole(device=operator.device_id, role=NODE)
+            codes = {c.code_id: c for c in self.gw.admin.ListPairingCodes(page=dict(page_size=500)).codes}
+            self.assertEqual([c for c in codes.values() if c.minted_by == actor and c.state == live], [])
+            for thread in threads:
+                thread.join(twinlatch.PATIENCE)
+            codes = self.gw.admin.ListPairingCodes(page=dict(page_size=500)).codes
+            self.assertEqual([c for c in codes if c.minted_by == actor], [], "a code came after the rights had gone")
+            self.assertTrue(minted)
+            self.gw.admin.SetDeviceRole(device=operator.device_id, role=OPERATOR)
 
     def test_denials_are_in_the_journal_and_bounded(self):
         operator = self.gw.pair_device("denied", role=OPERATOR)
@@ -457,7 +505,7 @@ class CommandLine(twinlatch.TestCase):
         worker = [*self.worker.options(), "--gateway", "office"]
         text = self.fails(twinlatch.EXIT_DENIED, "nodes", "list", *worker)
         self.assertIn("role at office is node", text)
-        self.assertIn(self.worker.marker["device_id"], text)
+        self.assertIn(f"devices role {self.worker.marker['device_id']} operator", text)
 
     def test_revoked_and_unreachable(self):
         laptop = self.node("lost laptop")

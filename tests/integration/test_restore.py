@@ -195,6 +195,7 @@ class Restore(twinlatch.TestCase):
         gw.admin.ConfirmDevices()
         node.run(gw)
         self.assertEqual(gw.execute(node.marker["device_id"], "echo", '{"a":1}')[-1].output, '{"a":1}')
+        node.stop()
         gw.admin.RevokeDevice(device=node.marker["device_id"])
         gw.restart()
         self.assertEqual(gw.admin.GetDevice(device=node.marker["device_id"]).device.state, REVOKED)

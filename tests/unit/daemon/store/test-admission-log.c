@@ -51,7 +51,9 @@ set_up (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   f->path = g_build_filename (f->folder, TL_ADMISSION_LOG_FILE, NULL);
   f->key = tl_secret_new (32);
   tl_secret_data_mut (f->key)[3] = 7;
-  f->log = tl_admission_log_create (f->path, GATEWAY, f->key, g_ptr_array_new (), 0, &error);
+  f->log
+      = tl_admission_log_create (f->path, GATEWAY, f->key,
+                                 g_ptr_array_new_with_free_func ((GDestroyNotify)tl_admission_entry_free), 0, &error);
   g_assert_no_error (error);
 }
 

@@ -168,6 +168,59 @@ test_revoke (Fixture *f, gconstpointer data)
   assert_failed (f, &late, TL_ERROR_NOT_OPERATOR);
 }
 
+/* Whatever else is done to a device, whoever's it is: also when the method table let it through. */
+static void
+test_administer (Fixture *f, gconstpointer data)
+{
+  static const TlAdmissionKind kinds[]
+      = { TL_ADMISSION_SUSPEND, TL_ADMISSION_RESUME, TL_ADMISSION_REMOVE, TL_ADMISSION_CLEAR, TL_ADMISSION_ROLE };
+  static const char *const devices[] = { NODE, OPERATOR };
+
+  (void)data;
+  for (guint d = 0; d < G_N_ELEMENTS (devices); d++)
+    {
+      g_autoptr (TlDeviceRecord) before = find_device (f, devices[d]);
+      g_autoptr (TlDeviceRecord) after = NULL;
+      g_autofree char *event_id = fixture_id (f);
+      Answer renamed = ANSWER (NULL), rotated = ANSWER (NULL);
+
+      for (guint k = 0; k < 2 * G_N_ELEMENTS (kinds); k++)
+        {
+          Answer answer = ANSWER (NULL);
+          TlRole role = before->role == TL_ROLE_NODE ? TL_ROLE_OPERATOR : TL_ROLE_NODE;
+
+          tl_store_change_device (f->store, kinds[k / 2], devices[d], role, ACTOR, "", k % 2 != 0, STORE_NOW,
+                                  answer_callback, &answer);
+          assert_failed (f, &answer, TL_ERROR_LOCAL_ONLY);
+        }
+      tl_store_rename_device (f->store, devices[d], "other", ACTOR, STORE_NOW, answer_callback, &renamed);
+      assert_failed (f, &renamed, TL_ERROR_LOCAL_ONLY);
+      tl_store_rotate_device (f->store, devices[d], event_id, ACTOR, STORE_NOW, answer_callback, &rotated);
+      assert_failed (f, &rotated, TL_ERROR_LOCAL_ONLY);
+      after = find_device (f, devices[d]);
+      g_assert_cmpint (after->state, ==, before->state);
+      g_assert_cmpint (after->role, ==, before->role);
+      g_assert_cmpstr (after->name, ==, before->name);
+    }
+}
+
+/* Demoted: the very next operation, though it was submitted before the demotion was answered. */
+static void
+test_demoted (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TlCodeRecord) code = make_own_code (f);
+  Answer minted = ANSWER (NULL), revoked = ANSWER (NULL);
+
+  (void)data;
+  tl_store_change_device (f->store, TL_ADMISSION_ROLE, OPERATOR, TL_ROLE_NODE, "uid:0", "", FALSE, STORE_NOW, NULL,
+                          NULL);
+  tl_store_add_code (f->store, code, STORE_NOW, answer_callback, &minted);
+  tl_store_change_device (f->store, TL_ADMISSION_REVOKE, NODE, TL_ROLE_NODE, ACTOR, "", FALSE, STORE_NOW,
+                          answer_callback, &revoked);
+  assert_failed (f, &minted, TL_ERROR_NOT_OPERATOR);
+  assert_failed (f, &revoked, TL_ERROR_NOT_OPERATOR);
+}
+
 static void
 test_execute (Fixture *f, gconstpointer data)
 {
@@ -205,6 +258,8 @@ main (int argc, char **argv)
   ADD ("cancel", test_cancel);
   ADD ("decide", test_decide);
   ADD ("revoke", test_revoke);
+  ADD ("administer", test_administer);
+  ADD ("demoted", test_demoted);
   ADD ("execute", test_execute);
 #undef ADD
   return g_test_run ();
