@@ -46,6 +46,9 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.secrets_encrypted = tl_secret_store_is_encrypted (gateway->secrets);
   answer.pin_exchanges_slowed = pin_failures >= TL_STORE_PIN_FAILURES_MAX;
   answer.pin_failures_last_hour = pin_failures;
+  answer.server_leaf_renews_at_unix_ms = tl_gateway_identity_leaf_renews_at (gateway->identity);
+  answer.device_certificate_lifetime_ms = gateway->config->device_lifetime_ms;
+  answer.renewal_grace_ms = gateway->config->renewal_grace_ms;
   if (!tl_admin_is_remote (status->wait->call)) /* what the machine looks like inside is not for the network */
     {
       answer.state_dir = gateway->state_dir;

@@ -15,6 +15,8 @@
 #include "pairing/tl-pairing-link.h"
 #include "tl-config-build.h"
 
+#define MIN_GRACE_MS   (G_GINT64_CONSTANT (3600) * 1000)
+#define MAX_GRACE_MS   (G_GINT64_CONSTANT (3650) * 86400 * 1000)
 #define DEFAULT_LISTEN "0.0.0.0:" G_STRINGIFY (TL_DEFAULT_PORT) ";[::]:" G_STRINGIFY (TL_DEFAULT_PORT)
 
 static const TlConfigKey table[] = {
@@ -27,6 +29,8 @@ static const TlConfigKey table[] = {
   { "gateway", "log-level", TL_CONFIG_CHOICE, "info", 0, 0, "error|warning|notice|info|debug", "what is logged" },
   { "gateway", "device-certificate-lifetime", TL_CONFIG_DURATION, "24h", TL_DEVICE_LEAF_MIN_MS, TL_DEVICE_LEAF_MAX_MS,
     NULL, "validity of device certificates, 1h..90d" },
+  { "gateway", "renewal-grace", TL_CONFIG_DURATION, "30d", MIN_GRACE_MS, MAX_GRACE_MS, NULL,
+    "how long after its certificate's end a device may still renew it" },
   { "gateway", "journal-retention", TL_CONFIG_DURATION, "400d", 86400000, G_GINT64_CONSTANT (3650) * 86400000, NULL,
     "how long rows of the journal are kept" },
   { "gateway", "journal-rows", TL_CONFIG_INTEGER, "5000000", 10000, 1000000000, NULL,
@@ -40,6 +44,9 @@ static const TlConfigKey table[] = {
   { "limits", "sessions-per-source", TL_CONFIG_INTEGER, "8", 1, 100000, NULL, "the same, per address" },
   { "limits", "starts-per-minute", TL_CONFIG_INTEGER, "300", 1, 1000000, NULL, "StartPairing calls, overall" },
   { "limits", "starts-per-minute-per-source", TL_CONFIG_INTEGER, "30", 1, 1000000, NULL, "the same, per address" },
+  { "limits", "renewals-per-minute", TL_CONFIG_INTEGER, "300", 2, 1000000, NULL,
+    "GetChallenge and RenewWithIdentity calls, overall" },
+  { "limits", "renewals-per-minute-per-source", TL_CONFIG_INTEGER, "30", 2, 1000000, NULL, "the same, per address" },
   { NULL },
 };
 
@@ -111,6 +118,8 @@ load_limits (TlConfig *config, TlDaemonLimits *limits)
   limits->sessions_per_source = tl_config_get_integer (config, "limits", "sessions-per-source");
   limits->starts_per_minute = tl_config_get_integer (config, "limits", "starts-per-minute");
   limits->starts_per_minute_per_source = tl_config_get_integer (config, "limits", "starts-per-minute-per-source");
+  limits->renewals_per_minute = tl_config_get_integer (config, "limits", "renewals-per-minute");
+  limits->renewals_per_minute_per_source = tl_config_get_integer (config, "limits", "renewals-per-minute-per-source");
 }
 
 static char *
@@ -168,6 +177,7 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
   self->server_names = g_strdupv ((char **)tl_config_get_strings (self->config, "gateway", "server-names"));
   self->admin_group = admin_group (self->config, user);
   self->device_lifetime_ms = tl_config_get_integer (self->config, "gateway", "device-certificate-lifetime");
+  self->renewal_grace_ms = tl_config_get_integer (self->config, "gateway", "renewal-grace");
   self->journal_retention_ms = tl_config_get_integer (self->config, "gateway", "journal-retention");
   self->journal_rows = (guint64)tl_config_get_integer (self->config, "gateway", "journal-rows");
   tl_log_level_parse (tl_config_get_string (self->config, "gateway", "log-level"), &self->log_level);

@@ -17,6 +17,7 @@ typedef struct
   guint handshake_timeout_ms;
   guint sessions, sessions_per_source; /* open pairing sessions */
   guint starts_per_minute, starts_per_minute_per_source;
+  guint renewals_per_minute, renewals_per_minute_per_source; /* GetChallenge and RenewWithIdentity, of strangers */
 } TlDaemonLimits;
 
 typedef struct
@@ -29,6 +30,7 @@ typedef struct
   char *admin_group;
   TlLogLevel log_level;
   gint64 device_lifetime_ms;
+  gint64 renewal_grace_ms; /* after a certificate's end (PROTOCOL 4.3) */
   gint64 journal_retention_ms; /* older rows of the journal go */
   guint64 journal_rows;        /* and those above this many */
   TlDaemonLimits limits;

@@ -245,12 +245,18 @@ issue_leaf (TlGatewayIdentity *self, GError **error)
          && serve_leaf (self, new_leaf->leaf, new_leaf->key_pem, error);
 }
 
+gint64
+tl_gateway_identity_leaf_renews_at (TlGatewayIdentity *self)
+{
+  return self->leaf_not_before + (self->leaf_not_after - self->leaf_not_before) / 3 * 2;
+}
+
 static gboolean
 leaf_is_due (TlGatewayIdentity *self)
 {
   gint64 now = tl_clock_wall_ms (self->clock);
-  gint64 life = self->leaf_not_after - self->leaf_not_before;
-  return now >= self->leaf_not_before + life / 3 * 2 || now < self->leaf_not_before;
+
+  return now >= tl_gateway_identity_leaf_renews_at (self) || now < self->leaf_not_before;
 }
 
 /* The stored leaf is used again when it is of this CA, carries the configured names and has time left: devices that are

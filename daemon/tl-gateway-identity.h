@@ -29,6 +29,8 @@ TlCertificateAuthority *tl_gateway_identity_ca (TlGatewayIdentity *identity); /*
 TlTrustBundle *tl_gateway_identity_bundle (TlGatewayIdentity *identity);
 TlRpcIdentity *tl_gateway_identity_rpc (TlGatewayIdentity *identity);
 gint64 tl_gateway_identity_leaf_not_after (TlGatewayIdentity *identity);
+/* When the server leaf is replaced, by tl_gateway_identity_maintain(). */
+gint64 tl_gateway_identity_leaf_renews_at (TlGatewayIdentity *identity);
 /* TRUE for the SHA-256 of a leaf that is served now or was just replaced (PROTOCOL 3.3). */
 gboolean tl_gateway_identity_serves (TlGatewayIdentity *identity, const guint8 leaf_sha256[32]);
 /* Starts replacing the server leaf when two thirds of its life are over (stored first, then served; open connections

@@ -14,6 +14,7 @@
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
+#include "daemon/tl-renewal-service.h"
 #include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "identity/tl-state-lock.h"
@@ -24,6 +25,8 @@
 #define PROBE_TICKS   20 /* health looks at the disk every 10 s; every tick while it is broken */
 
 static void gateway_free (TlGateway *self);
+static void end_superseded (TlGateway *self, gint64 now_us);
+static void superseded_free (gpointer superseded);
 
 /* ---- start ---- */
 
@@ -149,9 +152,11 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
   self->pairing = tl_pairing_service_new (self);
   self->registry = tl_node_registry_new (self);
   self->dispatcher = tl_dispatcher_new (self);
+  self->renewal = tl_renewal_service_new (self);
   tl_rpc_health_register (self->health, self->server);
   tl_pairing_service_register (self->pairing, self->server);
   tl_node_service_register (self, self->server);
+  tl_renewal_service_register (self->renewal, self->server);
   tl_admin_service_register (self, self->server);
 }
 
@@ -186,6 +191,7 @@ on_tick (gpointer user_data)
 
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
+  end_superseded (self, tl_clock_monotonic_us (self->clock));
   tl_journal_service_tick (self->journal, now);
   keep_snapshot (self);
   if (!writable)
@@ -252,6 +258,7 @@ gateway_free (TlGateway *self)
     }
   g_clear_pointer (&self->server, tl_rpc_server_unref);
   g_clear_pointer (&self->pairing, tl_pairing_service_free);
+  g_clear_pointer (&self->renewal, tl_renewal_service_free);
   g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
   g_clear_pointer (&self->registry, tl_node_registry_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
@@ -262,6 +269,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->admitted, tl_admitted_set_unref);
   g_clear_pointer (&self->admission, tl_store_admission_free);
   g_clear_pointer (&self->seen, g_hash_table_unref);
+  g_queue_clear_full (&self->superseded, superseded_free);
   g_strfreev (self->listeners);
   g_strfreev (self->advertised);
   g_free (self->state_dir);
@@ -309,6 +317,48 @@ tl_gateway_end_certificates (TlGateway *self, const GPtrArray *fingerprints)
     }
 }
 
+/* A leaf that was renewed. */
+typedef struct
+{
+  gint64 end_us;
+  GPtrArray *fingerprints;
+} Superseded;
+
+static void
+superseded_free (gpointer data)
+{
+  Superseded *superseded = data;
+
+  g_ptr_array_unref (superseded->fingerprints);
+  g_free (superseded);
+}
+
+static void
+supersede (TlGateway *self, GPtrArray *fingerprints)
+{
+  gint64 now = tl_clock_wall_ms (self->clock);
+  Superseded *superseded = g_new0 (Superseded, 1);
+
+  for (guint i = 0; i < fingerprints->len; i++)
+    tl_admitted_set_supersede (self->admitted, g_ptr_array_index (fingerprints, i), now + TL_GATEWAY_SUPERSEDED_MS);
+  superseded->end_us = tl_clock_monotonic_us (self->clock) + TL_GATEWAY_SUPERSEDED_MS * G_GINT64_CONSTANT (1000);
+  superseded->fingerprints = g_ptr_array_ref (fingerprints);
+  g_queue_push_tail (&self->superseded, superseded);
+}
+
+static void
+end_superseded (TlGateway *self, gint64 now_us)
+{
+  Superseded *oldest;
+
+  while ((oldest = g_queue_peek_head (&self->superseded)) != NULL && oldest->end_us <= now_us)
+    {
+      g_queue_pop_head (&self->superseded);
+      tl_gateway_end_certificates (self, oldest->fingerprints);
+      superseded_free (oldest);
+    }
+}
+
 typedef struct
 {
   TlGateway *gateway;
@@ -326,7 +376,17 @@ on_certificate_used (const GError *error, gpointer result, gpointer user_data)
       g_hash_table_remove (wait->gateway->seen, wait->fingerprint); /* the next call tries again */
     }
   else
-    tl_gateway_end_certificates (wait->gateway, result);
+    {
+      const TlCertificateUse *use = result;
+      TlRenewalDesk *desk = tl_renewal_service_desk (wait->gateway->renewal);
+
+      tl_renewal_desk_reached (desk, TL_DESK_USED);
+      if (use->renewal)
+        supersede (wait->gateway, use->ended);
+      else
+        tl_gateway_end_certificates (wait->gateway, use->ended);
+      tl_renewal_desk_reached (desk, TL_DESK_SUPERSEDED);
+    }
   g_free (wait->fingerprint);
   g_free (wait);
 }

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 typedef struct _TlPairingService TlPairingService;
 typedef struct _TlNodeRegistry TlNodeRegistry;
 typedef struct _TlDispatcher TlDispatcher;
+typedef struct _TlRenewalService TlRenewalService;
 typedef struct _TlJournalService TlJournalService;
 typedef struct _TlRuntimeSnapshot TlRuntimeSnapshot;
 
@@ -32,12 +33,14 @@ typedef struct
   TlAdmittedSet *admitted;
   TlStoreAdmission *admission; /* how it is: counter, restored */
   GHashTable *seen;            /* fingerprints whose first use was recorded in this run */
+  GQueue superseded;           /* certificates whose connections have a minute left */
   TlRpcLoop *loop;
   TlRpcServer *server;
   TlRpcHealth *health;
   TlPairingService *pairing;
   TlNodeRegistry *registry;
   TlDispatcher *dispatcher;
+  TlRenewalService *renewal;
   TlJournalService *journal;
   TlRuntimeSnapshot *snapshot;
   guint64 snapshot_generation; /* of the store, when a snapshot was last asked for */
@@ -67,6 +70,9 @@ void tl_gateway_close (TlGateway *gateway, guint grace_ms);
 
 /* A device's certificate takes part in a call for the first time: durable mark, the old ones end (PROTOCOL 4.3). */
 void tl_gateway_certificate_seen (TlGateway *gateway, const char *fingerprint);
+
+/* The connections of a certificate that was renewed end so long after the first use of the new one (PROTOCOL 4.3). */
+#define TL_GATEWAY_SUPERSEDED_MS (60 * 1000)
 
 /* These certificates are no longer admitted: out of the set, their connections closed. */
 void tl_gateway_end_certificates (TlGateway *gateway, const GPtrArray *fingerprints);

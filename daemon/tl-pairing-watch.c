@@ -88,22 +88,6 @@ is_final (TlPairingState state)
 
 /* ---- issuance ---- */
 
-static TlCertificateRecord *
-make_certificate_record (X509 *leaf, const TlPairingRecord *request, guint generation)
-{
-  TlCertificateRecord *record = g_new0 (TlCertificateRecord, 1);
-  const ASN1_INTEGER *serial = X509_get0_serialNumber (leaf);
-
-  record->fingerprint = tl_certificate_fingerprint (leaf);
-  record->device_id = g_strdup (request->device_id);
-  record->serial = tl_hex_encode (ASN1_STRING_get0_data (serial), ASN1_STRING_length (serial));
-  record->tls_key_fingerprint = g_strdup (request->tls_key_fingerprint);
-  record->not_before = tl_certificate_not_before_ms (leaf);
-  record->not_after = tl_certificate_not_after_ms (leaf);
-  record->ca_generation = generation;
-  return record;
-}
-
 /* The certificate is in the store: from now on it is admitted, and then the device may have it. */
 static void
 admit (TlPairingService *self, const TlPairingRecord *record)
@@ -205,7 +189,8 @@ issue (TlPairingService *self, const TlPairingRecord *request)
     }
   g_hash_table_add (self->issuing, g_strdup (request->request_id));
   leaf_der = tl_certificate_to_der (leaf);
-  record = make_certificate_record (leaf, request, tl_certificate_authority_generation (ca));
+  record = tl_certificate_record_new (leaf, request->device_id, request->tls_key_fingerprint,
+                                      tl_certificate_authority_generation (ca));
   wait = g_new0 (TlPairingWait, 1);
   wait->service = self;
   wait->request_id = g_strdup (request->request_id);

@@ -6,11 +6,23 @@
 #include "agent/cli/tl-verb.h"
 #include "base/tl-error.h"
 
+/* Of the newest that is not revoked; 0: there is none. */
+static gint64
+certificate_end_ms (const Twinlatch__V1__Device *device)
+{
+  gint64 end = 0;
+
+  for (size_t i = 0; i < device->n_certificates; i++)
+    if (!device->certificates[i]->revoked)
+      end = MAX (end, device->certificates[i]->not_after_unix_ms);
+  return end;
+}
+
 static void
 print_table (TlCli *cli, const GPtrArray *devices)
 {
   g_autoptr (TlTable) table = tl_table_new (_ ("DEVICE"), _ ("NAME"), _ ("STATE"), _ ("ROLE"), _ ("KIND"),
-                                            _ ("CONNECTED"), _ ("LAST SEEN"), NULL);
+                                            _ ("CONNECTED"), _ ("LAST SEEN"), _ ("CERTIFICATE ENDS"), NULL);
 
   for (guint i = 0; i < devices->len; i++)
     {
@@ -19,9 +31,10 @@ print_table (TlCli *cli, const GPtrArray *devices)
       g_autofree char *role = tl_enum_to_text (&twinlatch__v1__role__descriptor, device->role);
       g_autofree char *kind = tl_enum_to_text (&twinlatch__v1__client_kind__descriptor, device->client_kind);
       g_autofree char *seen = tl_cli_time (cli, device->last_seen_unix_ms);
+      g_autofree char *ends = tl_cli_time (cli, certificate_end_ms (device));
 
       tl_table_add (table, device->device_id, device->name, state, role, kind, device->connected ? _ ("yes") : _ ("no"),
-                    seen);
+                    seen, ends);
     }
   tl_cli_print_table (cli, table);
 }

@@ -55,6 +55,16 @@ certificate_end_ms (const View *view)
   return certificate != NULL ? tl_certificate_not_after_ms (certificate) : 0;
 }
 
+/* Two thirds of its life; the node's own moment lies up to a tenth of it around that. */
+static gint64
+certificate_renews_ms (const View *view)
+{
+  X509 *certificate = view->identity != NULL ? tl_device_identity_certificate (view->identity) : NULL;
+  gint64 start = certificate != NULL ? tl_certificate_not_before_ms (certificate) : 0;
+
+  return start + (certificate_end_ms (view) - start) / 3 * 2;
+}
+
 static json_t *
 service_to_json (const View *view)
 {
@@ -110,6 +120,8 @@ view_to_json (TlCli *cli, const View *view)
   json_object_set_new (object, "paired_at_unix_ms", json_integer (marker->paired_at_ms));
   json_object_set_new (object, "ca_generation", json_integer (marker->ca_generation));
   json_object_set_new (object, "certificate_not_after_unix_ms", end != 0 ? json_integer (end) : json_null ());
+  json_object_set_new (object, "certificate_renews_unix_ms",
+                       end != 0 ? json_integer (certificate_renews_ms (view)) : json_null ());
   json_object_set_new (object, "certificate_ended", json_boolean (end != 0 && end <= tl_cli_now_ms (cli)));
   json_object_set_new (object, "problem", view->problem != NULL ? tl_json_text (view->problem->message) : json_null ());
   add_process (object, view->process);
@@ -122,14 +134,19 @@ certificate_in_words (TlCli *cli, const View *view)
 {
   gint64 end = certificate_end_ms (view);
   g_autofree char *when = tl_cli_time (cli, end);
+  g_autofree char *renews = NULL;
 
   if (view->problem != NULL)
     return g_strdup_printf (_ ("cannot be read: %s"), view->problem->message);
   if (end == 0)
     return g_strdup (_ ("none; pair again with twinlatch node pair --replace"));
   if (end <= tl_cli_now_ms (cli))
-    return g_strdup_printf (_ ("ended %s; pair again with twinlatch node pair --replace"), when);
-  return g_strdup_printf (_ ("good, ends %s"), when);
+    return g_strdup_printf (
+        _ ("ended %s; the node renews it when it reaches the gateway, for some weeks (30 days unless "
+           "the gateway says otherwise), after that: pair again with twinlatch node pair --replace"),
+        when);
+  renews = tl_cli_time (cli, certificate_renews_ms (view));
+  return g_strdup_printf (_ ("good, ends %s; the node renews it by itself around %s"), when, renews);
 }
 
 static char *

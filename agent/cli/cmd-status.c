@@ -4,6 +4,7 @@
 #include "agent/cli/tl-admin.h"
 #include "agent/cli/tl-json-out.h"
 #include "agent/cli/tl-verb.h"
+#include "base/tl-clock.h"
 
 static void
 add_count (TlTable *table, const char *name, guint count)
@@ -19,6 +20,23 @@ add_joined (TlTable *table, const char *name, char **items, size_t n)
   for (size_t i = 0; i < n; i++)
     g_string_append_printf (text, "%s%s", i > 0 ? ", " : "", items[i]);
   tl_table_take_pair (table, name, g_string_free (text, FALSE));
+}
+
+/* When the gateway's own certificate ends and what happens then; the same for those of its devices. */
+static void
+add_certificates (TlTable *table, TlCli *cli, const TlStatusAnswer *status)
+{
+  g_autofree char *ends = tl_cli_time (cli, status->server_leaf_not_after_unix_ms);
+  g_autofree char *renews = tl_cli_time (cli, status->server_leaf_renews_at_unix_ms);
+  g_autofree char *life = tl_duration_to_string (status->device_certificate_lifetime_ms);
+  g_autofree char *grace = tl_duration_to_string (status->renewal_grace_ms);
+
+  tl_table_take_pair (table, _ ("Server certificate"),
+                      g_strdup_printf (_ ("ends %s; replaced by itself from %s on, nobody is cut off"), ends, renews));
+  tl_table_take_pair (table, _ ("Device certificates"),
+                      g_strdup_printf (_ ("for %s; renewed by the devices at two thirds of it, at the latest %s after "
+                                          "the end"),
+                                       life, grace));
 }
 
 static void
@@ -77,7 +95,7 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   tl_table_add_pair (table, _ ("Secrets"), status->secrets_encrypted ? _ ("encrypted") : _ ("plain files, mode 0600"));
   tl_table_take_pair (table, _ ("CA generation"), g_strdup_printf ("G%u", status->ca_generation));
   tl_table_take_pair (table, _ ("CA ends"), tl_cli_time (cli, status->ca_not_after_unix_ms));
-  tl_table_take_pair (table, _ ("Server certificate ends"), tl_cli_time (cli, status->server_leaf_not_after_unix_ms));
+  add_certificates (table, cli, status);
   if (status->pin_failures_last_hour > 0)
     add_count (table, _ ("Wrong PINs in the last hour"), status->pin_failures_last_hour);
   if (status->pin_exchanges_slowed)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/node/tl-capability.h"
+#include "agent/node/tl-node-certificate.h"
 #include "agent/node/tl-node-config.h"
 #include "base/tl-clock.h"
 
@@ -17,10 +18,9 @@ typedef struct
   const char *gateway_id;
   const char *device_id;
   const char *identity_fingerprint;
-  const char *certificate_fingerprint;
-  gint64 certificate_not_after_ms;
-  gint64 started_us;  /* monotonic, of `clock` */
-  TlClock *clock;     /* borrowed, as long as the set */
+  TlNodeCertificate *certificate; /* referenced */
+  gint64 started_us;              /* monotonic, of `clock` */
+  TlClock *clock;                 /* borrowed, as long as the set */
   const int *running; /* requests that run now, changed with g_atomic_int_*(); borrowed, as long as the set */
 } TlNodeFacts;
 

@@ -249,7 +249,9 @@ system_health (TlCapabilityCall *call, const json_t *input, gpointer data, GErro
   const TlNodeFacts *facts = &system->facts;
   gint64 now_ms = tl_clock_wall_ms (facts->clock);
   json_t *roots = tl_fs_roots_describe (system->roots);
-  gboolean ok = facts->certificate_not_after_ms > now_ms;
+  gint64 not_after_ms = 0;
+  g_autofree char *fingerprint = tl_node_certificate_get (facts->certificate, &not_after_ms);
+  gboolean ok = not_after_ms > now_ms;
 
   (void)call, (void)input, (void)error;
   for (gsize i = 0; i < json_array_size (roots); i++)
@@ -258,19 +260,20 @@ system_health (TlCapabilityCall *call, const json_t *input, gpointer data, GErro
                     (json_int_t)now_ms, "uptime_seconds",
                     (json_int_t)((tl_clock_monotonic_us (facts->clock) - facts->started_us) / G_USEC_PER_SEC),
                     "requests_running", g_atomic_int_get (facts->running), "certificate_not_after_unix_ms",
-                    (json_int_t)facts->certificate_not_after_ms, "roots", roots);
+                    (json_int_t)not_after_ms, "roots", roots);
 }
 
 static json_t *
 system_identity (TlCapabilityCall *call, const json_t *input, gpointer data, GError **error)
 {
   const TlNodeFacts *facts = &((System *)data)->facts;
+  gint64 not_after_ms = 0;
+  g_autofree char *fingerprint = tl_node_certificate_get (facts->certificate, &not_after_ms);
 
   (void)call, (void)input, (void)error;
   return json_pack ("{s:s, s:s, s:s, s:s, s:I}", "gateway_id", facts->gateway_id, "device_id", facts->device_id,
-                    "identity_fingerprint", facts->identity_fingerprint, "certificate_fingerprint",
-                    facts->certificate_fingerprint, "certificate_not_after_unix_ms",
-                    (json_int_t)facts->certificate_not_after_ms);
+                    "identity_fingerprint", facts->identity_fingerprint, "certificate_fingerprint", fingerprint,
+                    "certificate_not_after_unix_ms", (json_int_t)not_after_ms);
 }
 
 static const TlCapability system_capabilities[] = {
@@ -306,7 +309,7 @@ system_new (const TlNodeFacts *facts, TlFsRoots *roots)
   system->facts.gateway_id = g_strdup (facts->gateway_id);
   system->facts.device_id = g_strdup (facts->device_id);
   system->facts.identity_fingerprint = g_strdup (facts->identity_fingerprint);
-  system->facts.certificate_fingerprint = g_strdup (facts->certificate_fingerprint);
+  tl_node_certificate_ref (facts->certificate);
   system->roots = tl_fs_roots_ref (roots);
   return system;
 }
@@ -319,7 +322,7 @@ system_free (gpointer data)
   g_free ((char *)system->facts.gateway_id);
   g_free ((char *)system->facts.device_id);
   g_free ((char *)system->facts.identity_fingerprint);
-  g_free ((char *)system->facts.certificate_fingerprint);
+  tl_node_certificate_unref (system->facts.certificate);
   tl_fs_roots_unref (system->roots);
   g_free (system);
 }

@@ -242,6 +242,7 @@ handle_ready (TlGrpcLink *link, const Twinlatch__V1__StreamEventsResponse__Ready
                                       .gateway_name = answer->gateway_name,
                                       .gateway_version = answer->gateway_version,
                                       .latest_seq = answer->latest_seq,
+                                      .server_time_ms = answer->server_time_unix_ms,
                                       .peer = peer,
                                       .transport = "grpc" };
 
@@ -482,23 +483,6 @@ register_node (TlGrpcLink *link, const TlGatewayLinkOpen *what)
                             on_registered, tl_grpc_link_ref (link));
 }
 
-/* A certificate that has ended only earns a failed handshake: say why instead. */
-static gboolean
-check_certificate (TlGrpcLink *link, GError **error)
-{
-  TlClock *clock = link->with.clock != NULL ? link->with.clock : tl_clock_system ();
-  X509 *certificate = tl_device_identity_certificate (link->with.identity);
-  gint64 end_ms = certificate != NULL ? tl_certificate_not_after_ms (certificate) : 0;
-  g_autofree char *end = NULL;
-
-  if (end_ms > tl_clock_wall_ms (clock))
-    return TRUE;
-  end = tl_time_to_string (end_ms);
-  g_set_error (error, TL_ERROR, TL_ERROR_EXPIRED,
-               "this device's certificate ended at %s: repair the pairing (or set the clock right)", end);
-  return FALSE;
-}
-
 static void
 grpc_open (TlGatewayLink *base, const TlGatewayLinkOpen *what)
 {
@@ -516,8 +500,7 @@ grpc_open (TlGatewayLink *base, const TlGatewayLinkOpen *what)
   link->instance_id = g_strdup (what->instance_id);
   link->cursor_seq = what->cursor_seq;
   link->cursor_event_id = g_strdup (what->cursor_event_id);
-  if (check_certificate (link, &error))
-    link->client = tl_rpc_client_new (link->with.loop, &options, &error);
+  link->client = tl_rpc_client_new (link->with.loop, &options, &error);
   if (link->client == NULL)
     fail_later (link, g_steal_pointer (&error));
   else

@@ -15,7 +15,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   TlRpcLoop *loop;            /* borrowed, as everything here, as long as any link lives */
-  TlDeviceIdentity *identity; /* device id, bundle, certificate's end */
+  TlDeviceIdentity *identity; /* device id, bundle */
   TlRpcIdentity *rpc_identity;
   TlClientKind client_kind;
   TlClock *clock;           /* NULL = system */

@@ -24,6 +24,7 @@ typedef struct
   const char *gateway_version;
   const char *const *addresses; /* NULL-terminated */
   guint64 latest_seq;
+  gint64 server_time_ms;
   const char *peer;      /* address the link goes to; NULL when the transport does not know */
   const char *transport; /* "grpc" */
 } TlLinkRegistration;

@@ -4,6 +4,7 @@
 #include "agent/node/tl-gateway-link.h"
 #include "agent/node/tl-network-monitor.h"
 #include "agent/node/tl-node-runtime.h"
+#include "agent/node/tl-renewal.h"
 #include "agent/node/tl-suspend-monitor.h"
 
 G_BEGIN_DECLS
@@ -23,6 +24,8 @@ typedef struct
   const TlCapability *capabilities; /* more than the built-in ones */
   guint n_capabilities;
   gpointer capability_data;
+  TlRenewalObserver renewal_observer; /* NULL: nobody */
+  gpointer renewal_observer_data;
 } TlNodeRuntimeParts;
 
 TlNodeRuntime *tl_node_runtime_new_with_parts (TlRpcLoop *loop, TlNodeState *state, TlNodeConfig *config,

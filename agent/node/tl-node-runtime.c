@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "agent/node/tl-ack-tracker.h"
-#include "agent/node/tl-capability-builtin.h"
-#include "agent/node/tl-gateway-link-grpc.h"
-#include "agent/node/tl-node-marker.h"
+#include "agent/node/tl-node-capabilities.h"
+#include "agent/node/tl-node-links.h"
 #include "agent/node/tl-node-status.h"
 #include "agent/node/tl-reconnect.h"
+#include "agent/node/tl-renewal.h"
 #include "agent/node/tl-request-runner.h"
 #include "base/tl-error.h"
 #include "base/tl-log.h"
@@ -34,8 +34,9 @@ struct _TlNodeRuntime
   GMainContext *context;
 
   TlDeviceIdentity *identity;
-  TlRpcIdentity *rpc_identity;
-  TlGrpcLinkFactory grpc;
+  TlNodeCertificate *certificate;
+  TlNodeLinks *links;
+  TlRenewal *renewal;
   TlFsRoots *roots;
   TlCapabilitySet *capabilities;
   TlRequestJournal *journal;
@@ -51,7 +52,9 @@ struct _TlNodeRuntime
   gboolean announced; /* node.started was sent */
   gboolean up;        /* the link is open */
   guint refusals;
-  char *peer; /* of the open link, NULL */
+  char *refusal;    /* what the gateway said to the certificate, until a renewal by identity ended */
+  gboolean renewed; /* since the last open link: a refusal now is no reason to hurry */
+  char *peer;       /* of the open link, NULL */
   const char *transport;
   guint attempts; /* since the last connection */
   gint64 next_attempt_ms;
@@ -261,8 +264,8 @@ on_grace (gpointer data)
 static gboolean
 is_refusal (TlNodeRuntime *runtime, const GError *error)
 {
-  if (tl_error_is (error, TL_ERROR_REVOKED) || tl_error_is (error, TL_ERROR_PERMISSION_DENIED)
-      || tl_error_is (error, TL_ERROR_EXPIRED))
+  if (tl_error_is (error, TL_ERROR_REVOKED) || tl_error_is (error, TL_ERROR_SUSPENDED)
+      || tl_error_is (error, TL_ERROR_PERMISSION_DENIED) || tl_error_is (error, TL_ERROR_EXPIRED))
     return TRUE;
   if (!tl_error_is (error, TL_ERROR_UNAUTHENTICATED))
     {
@@ -273,11 +276,20 @@ is_refusal (TlNodeRuntime *runtime, const GError *error)
 }
 
 static void
+retry_later (TlNodeRuntime *runtime, gboolean refused, const char *why)
+{
+  gint64 wait_ms = tl_reconnect_next (runtime->reconnect, refused);
+
+  runtime->next_attempt_ms = tl_clock_wall_ms (runtime->with.clock) + wait_ms;
+  set_source (runtime, &runtime->retry, (guint)MAX (wait_ms, 1), on_retry);
+  enter_state (runtime, refused ? TL_NODE_REFUSED : TL_NODE_CONNECTING, why);
+}
+
+static void
 on_closed (TlGatewayLink *link, const GError *error, gpointer user_data)
 {
   TlNodeRuntime *runtime = user_data;
   gboolean refused;
-  gint64 wait_ms;
 
   (void)link;
   drop_link (runtime);
@@ -293,38 +305,66 @@ on_closed (TlGatewayLink *link, const GError *error, gpointer user_data)
       /* Coming back with this instance id would look like a cloned identity (PROTOCOL 5). */
       tl_log_error (TL_LOG_ERROR, "another process connected with this device's identity; this one stops", error);
       runtime->stopping = TRUE;
+      tl_renewal_stop (runtime->renewal);
       tl_request_runner_stop (runtime->runner);
       enter_state (runtime, TL_NODE_STOPPED, "superseded: another process is connected as this device");
       return;
     }
   refused = is_refusal (runtime, error);
-  wait_ms = tl_reconnect_next (runtime->reconnect, refused);
-  runtime->next_attempt_ms = tl_clock_wall_ms (runtime->with.clock) + wait_ms;
-  set_source (runtime, &runtime->retry, (guint)MAX (wait_ms, 1), on_retry);
-  enter_state (runtime, refused ? TL_NODE_REFUSED : TL_NODE_CONNECTING, error->message);
+  if (refused && !runtime->renewed)
+    {
+      /* PROTOCOL 4.3: before anything is believed of a certificate that does not work, the identity speaks. */
+      g_free (runtime->refusal);
+      runtime->refusal = g_strdup (error->message);
+      tl_renewal_refused (runtime->renewal);
+      enter_state (runtime, TL_NODE_CONNECTING, "the gateway refuses the certificate; asking for a new one");
+      set_source (runtime, &runtime->retry, 0, on_retry);
+      return;
+    }
+  runtime->renewed = FALSE;
+  retry_later (runtime, refused, error->message);
 }
 
-/* What the gateway advertises now, behind the addresses that are known to work; those it no longer advertises go, but
- * the one that the device was paired over. */
 static void
-learn_addresses (TlNodeRuntime *runtime, const char *const *advertised)
+on_renewed (TlRenewal *renewal, gpointer user_data)
 {
-  const char *const *known = tl_node_state_marker (runtime->state)->addresses;
-  g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
+  TlNodeRuntime *runtime = user_data;
   g_autoptr (GError) error = NULL;
 
-  if (advertised == NULL || advertised[0] == NULL)
-    return;
-  for (guint i = 0; known[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
-    if (i == 0 || g_strv_contains (advertised, known[i]))
-      g_ptr_array_add (addresses, g_strdup (known[i]));
-  for (guint i = 0; advertised[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
-    if (!g_strv_contains (known, advertised[i]))
-      g_ptr_array_add (addresses, g_strdup (advertised[i]));
-  g_ptr_array_add (addresses, NULL);
-  if (!tl_node_state_set_addresses (runtime->state, (const char *const *)addresses->pdata, &error))
-    tl_log_error (TL_LOG_WARNING, "the gateway's addresses are not kept", error);
+  (void)renewal;
+  if (!tl_node_links_follow (runtime->links, &error))
+    {
+      tl_log_error (TL_LOG_ERROR, "the new certificate cannot be used", error);
+      return;
+    }
+  tl_node_certificate_follow (runtime->certificate, runtime->identity);
+  g_clear_pointer (&runtime->refusal, g_free);
+  runtime->renewed = TRUE;
+  /* What runs goes on; its results go over the new link. */
+  drop_link (runtime);
+  enter_state (runtime, TL_NODE_CONNECTING, "the certificate was renewed");
+  set_source (runtime, &runtime->retry, 0, on_retry);
 }
+
+static void
+on_renewal_failed (TlRenewal *renewal, TlRenewalWay way, const GError *error, gpointer user_data)
+{
+  TlNodeRuntime *runtime = user_data;
+  g_autofree char *refusal = NULL;
+
+  (void)renewal;
+  if (way != TL_RENEWAL_BY_IDENTITY || runtime->link != NULL || runtime->stopping)
+    return;
+  refusal = g_steal_pointer (&runtime->refusal);
+  /* A gateway of before renewal cannot say more than it did. */
+  if (refusal != NULL && tl_error_is (error, TL_ERROR_UNSUPPORTED))
+    retry_later (runtime, TRUE, refusal);
+  else
+    retry_later (runtime, !tl_error_is_unavailable (error) && !tl_error_is (error, TL_ERROR_RESOURCE_EXHAUSTED),
+                 error->message);
+}
+
+static const TlRenewalHandlers renewal_handlers = { .renewed = on_renewed, .failed = on_renewal_failed };
 
 static void
 on_opened (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer user_data)
@@ -333,15 +373,19 @@ on_opened (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer
   g_autofree char *detail
       = g_strdup_printf ("gateway %s%s%s", registration->gateway_id, *registration->gateway_name != '\0' ? ", " : "",
                          registration->gateway_name);
+  g_autoptr (GError) error = NULL;
 
   runtime->up = TRUE;
   runtime->refusals = 0;
+  runtime->renewed = FALSE;
   runtime->attempts = 0;
   runtime->transport = registration->transport != NULL ? registration->transport : "";
   g_free (runtime->peer);
   runtime->peer = g_strdup (registration->peer);
   tl_reconnect_connected (runtime->reconnect, tl_clock_monotonic_us (runtime->with.clock));
-  learn_addresses (runtime, registration->addresses);
+  tl_renewal_link_up (runtime->renewal, registration->server_time_ms);
+  if (!tl_node_state_learn_addresses (runtime->state, registration->addresses, &error))
+    tl_log_error (TL_LOG_WARNING, "the gateway's addresses are not kept", error);
   if (!runtime->announced)
     tl_gateway_link_send_event (link, "node.started", "{\"version\":\"" TL_VERSION "\"}");
   runtime->announced = TRUE;
@@ -374,6 +418,8 @@ on_event (TlGatewayLink *link, const TlLinkEvent *event, gpointer user_data)
     }
   if (g_str_equal (event->type, "capability.cancel"))
     tl_request_runner_cancel (runtime->runner, event->data);
+  else if (g_str_equal (event->type, "certificate.renew"))
+    tl_renewal_ask (runtime->renewal);
   else
     tl_log (TL_LOG_DEBUG, "an event of a kind that this version does not use", "type", event->type, NULL);
   host_event_done (event->seq, runtime);
@@ -428,6 +474,8 @@ connect_now (TlNodeRuntime *runtime)
   clear_source (&runtime->retry);
   if (runtime->stopping || runtime->link != NULL)
     return;
+  if (tl_renewal_precedes_link (runtime->renewal))
+    return;
   runtime->attempts++;
   runtime->next_attempt_ms = 0;
   flush_acknowledgements (runtime);
@@ -448,6 +496,7 @@ reconnect_soon (TlNodeRuntime *runtime, const char *why)
   if (!runtime->started || runtime->stopping || runtime->up)
     return;
   tl_log (TL_LOG_INFO, "connecting now", "because", why, NULL);
+  tl_renewal_check (runtime->renewal, TRUE);
   tl_reconnect_reset (runtime->reconnect);
   drop_link (runtime);
   set_source (runtime, &runtime->retry, 0, on_retry);
@@ -499,41 +548,14 @@ static const TlRequestRunnerHost runner_host = {
   .idle = host_idle,
 };
 
-/* A rule for a capability that does not exist is a slip of the pen that would leave another one unprotected. */
-static gboolean
-check_policy (TlNodeRuntime *runtime, GError **error)
-{
-  GHashTableIter iter;
-  gpointer name;
-
-  g_hash_table_iter_init (&iter, runtime->config->policy);
-  while (g_hash_table_iter_next (&iter, &name, NULL))
-    {
-      g_autofree char *group = NULL;
-      const char *where;
-
-      if (tl_capability_set_lookup (runtime->capabilities, name) != NULL)
-        continue;
-      group = g_strdup_printf ("policy %s", (const char *)name);
-      where = tl_config_where (runtime->config->config, group, "mode");
-      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "%s: [%s]: this node has no capability %s",
-                   where != NULL ? where : "configuration", group, (const char *)name);
-      return FALSE;
-    }
-  return TRUE;
-}
-
 static gboolean
 make_capabilities (TlNodeRuntime *runtime, GError **error)
 {
-  X509 *certificate = tl_device_identity_certificate (runtime->identity);
   g_autofree char *identity_fingerprint = tl_device_identity_fingerprint (runtime->identity);
-  g_autofree char *certificate_fingerprint = tl_certificate_fingerprint (certificate);
   TlNodeFacts facts = { .gateway_id = tl_node_state_marker (runtime->state)->gateway_id,
                         .device_id = tl_device_identity_device_id (runtime->identity),
                         .identity_fingerprint = identity_fingerprint,
-                        .certificate_fingerprint = certificate_fingerprint,
-                        .certificate_not_after_ms = tl_certificate_not_after_ms (certificate),
+                        .certificate = runtime->certificate,
                         .started_us = tl_clock_monotonic_us (runtime->with.clock),
                         .clock = runtime->with.clock,
                         .running = &runtime->running };
@@ -541,15 +563,9 @@ make_capabilities (TlNodeRuntime *runtime, GError **error)
   runtime->roots = tl_fs_roots_new (runtime->config, error);
   if (runtime->roots == NULL)
     return FALSE;
-  runtime->capabilities = tl_capability_set_new ();
-  tl_capability_add_echo (runtime->capabilities);
-  tl_capability_add_system (runtime->capabilities, &facts, runtime->roots);
-  tl_capability_add_fs (runtime->capabilities, runtime->roots);
-  tl_capability_add_process (runtime->capabilities, runtime->config);
-  for (guint i = 0; i < runtime->with.n_capabilities; i++)
-    tl_capability_set_add (runtime->capabilities, &runtime->with.capabilities[i], runtime->with.capability_data, NULL,
-                           NULL);
-  return check_policy (runtime, error);
+  runtime->capabilities = tl_node_capabilities_new (runtime->config, &facts, runtime->roots, runtime->with.capabilities,
+                                                    runtime->with.n_capabilities, runtime->with.capability_data, error);
+  return runtime->capabilities != NULL;
 }
 
 static gboolean
@@ -575,30 +591,30 @@ make_tracker (TlNodeRuntime *runtime, GError **error)
   return TRUE;
 }
 
+/* The renewal first: what an earlier process renewed takes over in the identity. */
 static gboolean
-make_link_factory (TlNodeRuntime *runtime, TlRpcLoop *loop, GError **error)
+make_links (TlNodeRuntime *runtime, TlRpcLoop *loop, GError **error)
 {
-  g_autofree char *chain = NULL;
-  g_autofree char *roots = NULL;
-  g_autoptr (TlSecret) key = NULL;
+  TlRenewalParts parts = { .state = runtime->state,
+                           .identity = runtime->identity,
+                           .clock = runtime->with.clock,
+                           .random = runtime->with.random,
+                           .handlers = &renewal_handlers,
+                           .user_data = runtime };
 
+  runtime->links = tl_node_links_new (loop, runtime->identity, runtime->with.clock, error);
+  if (runtime->links == NULL)
+    return FALSE;
+  parts.transport = tl_node_links_renewal_transport (runtime->links);
+  runtime->renewal = tl_renewal_new (&parts);
+  tl_renewal_set_observer (runtime->renewal, runtime->with.renewal_observer, runtime->with.renewal_observer_data);
+  tl_node_certificate_follow (runtime->certificate, runtime->identity);
+  if (!tl_node_links_follow (runtime->links, error))
+    return FALSE;
   if (runtime->with.link_factory != NULL)
     return TRUE;
-  key = tl_device_identity_key_pem (runtime->identity, error);
-  if (key == NULL)
-    return FALSE;
-  chain = tl_device_identity_chain_pem (runtime->identity);
-  roots = tl_trust_bundle_to_pem (tl_device_identity_bundle (runtime->identity));
-  runtime->rpc_identity = tl_rpc_identity_new (chain, key, roots, error);
-  if (runtime->rpc_identity == NULL)
-    return FALSE;
-  runtime->grpc = (TlGrpcLinkFactory){ .loop = loop,
-                                       .identity = runtime->identity,
-                                       .rpc_identity = runtime->rpc_identity,
-                                       .client_kind = TL_CLIENT_NODE,
-                                       .clock = runtime->with.clock };
   runtime->with.link_factory = tl_gateway_link_new_grpc;
-  runtime->with.link_factory_data = &runtime->grpc;
+  runtime->with.link_factory_data = tl_node_links_factory (runtime->links);
   return TRUE;
 }
 
@@ -650,9 +666,10 @@ tl_node_runtime_new_with_parts (TlRpcLoop *loop, TlNodeState *state, TlNodeConfi
   if (config->config != NULL)
     max_ms = tl_config_get_integer (config->config, "node", "reconnect-max");
   runtime->reconnect = tl_reconnect_new (max_ms, runtime->with.random);
+  runtime->certificate = tl_node_certificate_new ();
   runtime->identity = tl_node_state_load_identity (state, error);
   if (runtime->identity == NULL || !make_capabilities (runtime, error) || !make_tracker (runtime, error)
-      || !make_link_factory (runtime, loop, error))
+      || !make_links (runtime, loop, error))
     return NULL;
   runtime->journal = tl_request_journal_new (requests, runtime->started_ms, error);
   if (runtime->journal == NULL)
@@ -691,6 +708,7 @@ tl_node_runtime_start (TlNodeRuntime *runtime, GError **error)
   tl_network_monitor_set_func (runtime->with.network, on_network, runtime);
   tl_suspend_monitor_set_func (runtime->with.suspend, on_suspend, runtime);
   enter_state (runtime, TL_NODE_CONNECTING, "starting");
+  tl_renewal_start (runtime->renewal);
   set_source (runtime, &runtime->retry, 0, on_retry);
   return TRUE;
 }
@@ -704,6 +722,7 @@ tl_node_runtime_stop (TlNodeRuntime *runtime, guint grace_ms, GFunc done, gpoint
   runtime->stopped = done;
   runtime->stopped_data = user_data;
   clear_source (&runtime->retry);
+  tl_renewal_stop (runtime->renewal);
   if (runtime->up)
     tl_gateway_link_send_event (runtime->link, "node.stopping", "{}");
   runtime->draining = TRUE;
@@ -731,7 +750,10 @@ tl_node_runtime_free (TlNodeRuntime *runtime)
   tl_fs_roots_unref (runtime->roots);
   tl_ack_tracker_free (runtime->tracker);
   tl_reconnect_free (runtime->reconnect);
-  g_clear_pointer (&runtime->rpc_identity, tl_rpc_identity_unref);
+  tl_renewal_free (runtime->renewal);
+  tl_node_links_free (runtime->links);
+  tl_node_certificate_unref (runtime->certificate);
+  g_free (runtime->refusal);
   g_clear_pointer (&runtime->identity, tl_device_identity_free);
   tl_policy_free (runtime->own_policy);
   tl_network_monitor_free (runtime->own_network);

@@ -18,6 +18,7 @@
 #define SECRETS_FOLDER   "secrets"
 #define CURSOR_FILE      "cursor.json"
 #define IDENTITY_ITEM    "identity"
+#define NEXT_ITEM        "identity-next"
 #define MAX_CURSOR_BYTES 1024
 #define LOCK_TIMEOUT_MS  5000
 
@@ -180,17 +181,32 @@ tl_node_state_directory (TlNodeState *state)
   return state->directory;
 }
 
-static gboolean
-store_identity (const char *directory, TlDeviceIdentity *identity, GError **error)
+static TlSecretStore *
+open_secrets (const char *directory, GError **error)
 {
   g_autofree char *folder = g_build_filename (directory, SECRETS_FOLDER, NULL);
-  g_autoptr (TlSecretStore) store = tl_secret_store_new_file (folder, NULL, error);
+
+  return tl_secret_store_new_file (folder, NULL, error);
+}
+
+static gboolean
+store_item (const char *directory, const char *item, TlDeviceIdentity *identity, GError **error)
+{
+  g_autoptr (TlSecretStore) store = open_secrets (directory, error);
   g_autoptr (TlSecret) value = NULL;
 
   if (store == NULL)
     return FALSE;
   value = tl_device_identity_serialise (identity, error);
-  return value != NULL && tl_secret_store_store_sync (store, IDENTITY_ITEM, value, error);
+  return value != NULL && tl_secret_store_store_sync (store, item, value, error);
+}
+
+static gboolean
+drop_item (const char *directory, const char *item, GError **error)
+{
+  g_autoptr (TlSecretStore) store = open_secrets (directory, error);
+
+  return store != NULL && tl_secret_store_delete_sync (store, item, error);
 }
 
 /* What the identity itself says; the rest of the marker is the caller's. Strings are borrowed or in *fingerprint. */
@@ -248,10 +264,11 @@ tl_node_state_create (const char *node_dir, TlDeviceIdentity *identity, const ch
   if (lock == NULL || !check_new (state->directory, marker.gateway_id, replace, error))
     return NULL;
 
-  /* Identity first: a marker without its secret would mean "lost" for ever. One atomic rename replaces an old secret;
+  /* A renewal of the pairing before is nothing to this one. Then the identity: a marker without its secret would mean
+   * "lost" for ever. One atomic rename replaces an old secret;
    * if the machine dies before the marker follows, load_identity() brings the marker up to date. */
-  if (!store_identity (state->directory, identity, error) || !tl_file_remove (cursor, error)
-      || !tl_node_marker_save (&marker, state->directory, error))
+  if (!drop_item (state->directory, NEXT_ITEM, error) || !store_item (state->directory, IDENTITY_ITEM, identity, error)
+      || !tl_file_remove (cursor, error) || !tl_node_marker_save (&marker, state->directory, error))
     return NULL;
   state->marker = tl_node_marker_copy (&marker);
   return g_steal_pointer (&state);
@@ -348,7 +365,32 @@ tl_node_state_store_identity (TlNodeState *state, TlDeviceIdentity *identity, GE
 {
   g_autoptr (TlStateLock) lock = tl_state_lock_acquire (state->directory, LOCK_TIMEOUT_MS, error);
 
-  return lock != NULL && store_identity (state->directory, identity, error);
+  return lock != NULL && store_item (state->directory, IDENTITY_ITEM, identity, error);
+}
+
+TlDeviceIdentity *
+tl_node_state_load_next (TlNodeState *state, GError **error)
+{
+  g_autoptr (TlSecretStore) store = open_secrets (state->directory, error);
+  g_autoptr (TlSecret) value = store != NULL ? tl_secret_store_lookup_sync (store, NEXT_ITEM, error) : NULL;
+
+  return value != NULL ? tl_device_identity_parse (value, error) : NULL;
+}
+
+gboolean
+tl_node_state_store_next (TlNodeState *state, TlDeviceIdentity *next, GError **error)
+{
+  g_autoptr (TlStateLock) lock = tl_state_lock_acquire (state->directory, LOCK_TIMEOUT_MS, error);
+
+  return lock != NULL && store_item (state->directory, NEXT_ITEM, next, error);
+}
+
+gboolean
+tl_node_state_drop_next (TlNodeState *state, GError **error)
+{
+  g_autoptr (TlStateLock) lock = tl_state_lock_acquire (state->directory, LOCK_TIMEOUT_MS, error);
+
+  return lock != NULL && drop_item (state->directory, NEXT_ITEM, error);
 }
 
 gboolean
@@ -368,6 +410,24 @@ tl_node_state_set_addresses (TlNodeState *state, const char *const *addresses, G
   lock = tl_state_lock_acquire (state->directory, LOCK_TIMEOUT_MS, error);
   marker.addresses = addresses;
   return lock != NULL && replace_marker (state, &marker, error);
+}
+
+gboolean
+tl_node_state_learn_addresses (TlNodeState *state, const char *const *advertised, GError **error)
+{
+  const char *const *known = state->marker->addresses;
+  g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
+
+  if (advertised == NULL || advertised[0] == NULL)
+    return TRUE;
+  for (guint i = 0; known[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
+    if (i == 0 || g_strv_contains (advertised, known[i]))
+      g_ptr_array_add (addresses, g_strdup (known[i]));
+  for (guint i = 0; advertised[i] != NULL && addresses->len < TL_NODE_ADDRESSES_MAX; i++)
+    if (!g_strv_contains (known, advertised[i]))
+      g_ptr_array_add (addresses, g_strdup (advertised[i]));
+  g_ptr_array_add (addresses, NULL);
+  return tl_node_state_set_addresses (state, (const char *const *)addresses->pdata, error);
 }
 
 gboolean

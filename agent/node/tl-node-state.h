@@ -9,12 +9,12 @@ G_BEGIN_DECLS
 /*
  * TlNodeState: what a device keeps on disk for one gateway: <node dir>/<gateway id>/, 0700:
  *   gateway.json        marker without secrets: gateway id and name, device id, identity fingerprint, addresses,
- * paired_at secrets/            file secret store with one item "identity" (a keyring takes its place on the desktop)
- *   requests/           durable records of started requests and kept results (tl-request-journal.h)
- *   cursor.json         position in the event log
- *   node.status.json    what `node run` says of itself, for `node status` (pid, since, state); not durable
- * A lookup that finds no secret while the marker exists means locked or lost, never "make a new identity" (DESIGN).
- * Blocking; thread: owner's. Changes take the state lock (tl-state-lock.h) of the folder.
+ * paired_at secrets/            file secret store (a keyring takes its place on the desktop) with the item "identity"
+ * and, while a renewal is not finished, "identity-next" requests/           durable records of started requests and
+ * kept results (tl-request-journal.h) cursor.json         position in the event log node.status.json    what `node run`
+ * says of itself, for `node status` (pid, since, state); not durable A lookup that finds no secret while the marker
+ * exists means locked or lost, never "make a new identity" (DESIGN). Blocking; thread: owner's. Changes take the state
+ * lock (tl-state-lock.h) of the folder.
  */
 typedef struct _TlNodeState TlNodeState;
 
@@ -50,7 +50,14 @@ const char *tl_node_state_directory (TlNodeState *state);
 /* LOCKED/NOT_FOUND/CORRUPT as the secret store says; NOT_FOUND tells to `repair`. */
 TlDeviceIdentity *tl_node_state_load_identity (TlNodeState *state, GError **error);
 gboolean tl_node_state_store_identity (TlNodeState *state, TlDeviceIdentity *identity, GError **error);
-/* Addresses learnt from the gateway, kept for the next start. */
+/* The second slot, for a renewal (tl-renewal.h): the identity with the TLS key that takes over, without a certificate
+ * until it is there. Durable; NOT_FOUND when nothing is under way. Dropping what is not there is success. */
+TlDeviceIdentity *tl_node_state_load_next (TlNodeState *state, GError **error);
+gboolean tl_node_state_store_next (TlNodeState *state, TlDeviceIdentity *next, GError **error);
+gboolean tl_node_state_drop_next (TlNodeState *state, GError **error);
+/* What the gateway advertises now, kept for the next start, behind the addresses that are known to work; those it no
+ * longer advertises go, but the one that the device was paired over. */
+gboolean tl_node_state_learn_addresses (TlNodeState *state, const char *const *advertised, GError **error);
 gboolean tl_node_state_set_addresses (TlNodeState *state, const char *const *addresses, GError **error);
 /* Event cursor; (0, "") at first. */
 gboolean tl_node_state_get_cursor (TlNodeState *state, guint64 *seq, char **event_id, GError **error);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-records.h"
 
+#include "crypto/tl-hash.h"
+
 void
 tl_code_record_free (TlCodeRecord *record)
 {
@@ -182,6 +184,22 @@ tl_certificate_record_copy (const TlCertificateRecord *record)
   copy->serial = g_strdup (record->serial);
   copy->tls_key_fingerprint = g_strdup (record->tls_key_fingerprint);
   return copy;
+}
+
+TlCertificateRecord *
+tl_certificate_record_new (X509 *leaf, const char *device_id, const char *tls_key_fingerprint, guint ca_generation)
+{
+  TlCertificateRecord *record = g_new0 (TlCertificateRecord, 1);
+  const ASN1_INTEGER *serial = X509_get0_serialNumber (leaf);
+
+  record->fingerprint = tl_certificate_fingerprint (leaf);
+  record->device_id = g_strdup (device_id);
+  record->serial = tl_hex_encode (ASN1_STRING_get0_data (serial), ASN1_STRING_length (serial));
+  record->tls_key_fingerprint = g_strdup (tls_key_fingerprint);
+  record->not_before = tl_certificate_not_before_ms (leaf);
+  record->not_after = tl_certificate_not_after_ms (leaf);
+  record->ca_generation = ca_generation;
+  return record;
 }
 
 TlDeviceRecord *

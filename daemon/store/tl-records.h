@@ -2,6 +2,7 @@
 #pragma once
 
 #include "identity/tl-admitted-set.h"
+#include "identity/tl-certificate.h"
 #include "pairing/tl-pairing-messages.h"
 
 G_BEGIN_DECLS
@@ -179,6 +180,9 @@ void tl_event_record_free (TlEventRecord *record);
 void tl_capability_record_free (TlCapabilityRecord *record);
 TlCodeRecord *tl_code_record_copy (const TlCodeRecord *record);
 TlPairingRecord *tl_pairing_record_copy (const TlPairingRecord *record);
+/* For a leaf that was just made: not used, not revoked. leaf: X509. */
+TlCertificateRecord *tl_certificate_record_new (X509 *leaf, const char *device_id, const char *tls_key_fingerprint,
+                                                guint ca_generation);
 TlCertificateRecord *tl_certificate_record_copy (const TlCertificateRecord *record);
 TlDeviceRecord *tl_device_record_copy (const TlDeviceRecord *record);
 TlEventRecord *tl_event_record_copy (const TlEventRecord *record);

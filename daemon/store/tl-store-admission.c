@@ -197,6 +197,18 @@ tl_store_revoke_certificates (TlDatabase *db, const char *device_id, const char 
   return NULL;
 }
 
+static void
+certificate_use_free (TlCertificateUse *use)
+{
+  if (use == NULL)
+    return;
+
+  g_clear_pointer (&use->ended, g_ptr_array_unref);
+  g_free (use);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlCertificateUse, certificate_use_free)
+
 static gboolean
 journal_used (TlStoreOperation *operation, TlDatabase *db, const char *device_id, guint ended, GError **error)
 {
@@ -211,10 +223,11 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
 {
   g_autofree char *device_id = NULL;
   g_autofree char *request_id = NULL;
+  g_autoptr (TlCertificateUse) use = g_new0 (TlCertificateUse, 1);
 
   {
     tl_query_auto query = tl_database_query (db, error,
-                                             "UPDATE certificates SET used = 1 WHERE fingerprint = ?"
+                                             "UPDATE certificates SET used = 1, der = NULL WHERE fingerprint = ?"
                                              " AND NOT used AND NOT revoked RETURNING device_id, request_id",
                                              tl_text (operation->id));
     gboolean row;
@@ -229,17 +242,21 @@ run_certificate_used (TlStoreOperation *operation, TlDatabase *db, GError **erro
   }
   if (device_id == NULL)
     {
-      operation->result = g_ptr_array_new_with_free_func (g_free);
+      use->ended = g_ptr_array_new_with_free_func (g_free);
+      operation->result = g_steal_pointer (&use);
       return TRUE;
     }
 
+  use->renewal = request_id == NULL;
   if (!tl_database_run (db, NULL, error, "UPDATE pairings SET sealed_keys = NULL WHERE request_id = ?",
                         tl_text (request_id)))
     return FALSE;
   db->erase_pending = TRUE;
-  operation->result = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
-  return operation->result != NULL
-         && journal_used (operation, db, device_id, ((GPtrArray *)operation->result)->len, error);
+  use->ended = tl_store_revoke_certificates (db, device_id, operation->id, FALSE, error);
+  if (use->ended == NULL || !journal_used (operation, db, device_id, use->ended->len, error))
+    return FALSE;
+  operation->result = g_steal_pointer (&use);
+  return TRUE;
 }
 
 void
@@ -247,7 +264,7 @@ tl_store_certificate_used (TlStore *store, const char *fingerprint, gint64 now, 
                            gpointer user_data)
 {
   TlStoreOperation *operation
-      = tl_store_operation_new (run_certificate_used, TL_STORE_WRITE_DURABLE, (GDestroyNotify)g_ptr_array_unref);
+      = tl_store_operation_new (run_certificate_used, TL_STORE_WRITE_DURABLE, (GDestroyNotify)certificate_use_free);
 
   operation->id = g_strdup (fingerprint);
   operation->now = now;

@@ -144,6 +144,10 @@ static const char version_3[] = "ALTER TABLE devices ADD COLUMN changed_at INTEG
                                 "CREATE INDEX devices_approved ON devices (approved_by);"
                                 "CREATE INDEX devices_state ON devices (state) WHERE state <> 0;";
 
+/* Version 4: the certificate itself is kept until it is used, so that a renewal whose answer was lost can be answered
+ * again (PROTOCOL 4.3). */
+static const char version_4[] = "ALTER TABLE certificates ADD COLUMN der BLOB CHECK (length (der) <= 4096);";
+
 /*
  * Version 5: capability requests. The output leaves the request's row: it is kept for a short time in a table of its
  * own, in the order of the ends; the input goes when the request ends. What stays is a summary without secrets and the
@@ -172,6 +176,7 @@ static const char version_5[]
       "  device_id TEXT NOT NULL CHECK (length (device_id) = 26),"
       "  capability TEXT NOT NULL CHECK (length (CAST (capability AS BLOB)) <= 64),"
       "  set_by TEXT NOT NULL, set_at INTEGER NOT NULL, PRIMARY KEY (device_id, capability)) STRICT, WITHOUT ROWID;";
+
 /* Version 7: nodes that an imported inventory names, and what a node said last. */
 static const char version_7[]
     = "CREATE TABLE known_nodes ("
@@ -183,7 +188,8 @@ static const char version_7[]
 
 /* Steps in order; a step is never changed after a release, only added. */
 static const TlStoreMigration migrations[] = {
-  { 1, version_1 }, { 2, version_2 }, { 3, version_3 }, { 5, version_5 }, { 7, version_7 }, { 0, NULL },
+  { 1, version_1 }, { 2, version_2 }, { 3, version_3 }, { 4, version_4 },
+  { 5, version_5 }, { 7, version_7 }, { 0, NULL },
 };
 
 const TlStoreMigration *

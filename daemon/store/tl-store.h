@@ -159,7 +159,12 @@ TlAdmissions *tl_store_list_admissions (TlStore *store, gint64 now, GError **err
 void tl_admissions_free (TlAdmissions *admissions);
 /* [durable] First completed handshake: used = TRUE, sealed keys of the request go, all other leaves of the device are
  * revoked (PROTOCOL 3.5, 4.3: the old certificate ends when the new one was used). Unknown or used already: success,
- * nothing changes. result: GPtrArray of char* fingerprints that were revoked by it */
+ * nothing changes. result: TlCertificateUse */
+typedef struct
+{
+  gboolean renewal; /* the leaf came of a renewal, not of a pairing: the old one's connections may end in peace */
+  GPtrArray *ended; /* char* fingerprints that were revoked by it */
+} TlCertificateUse;
 void tl_store_certificate_used (TlStore *store, const char *fingerprint, gint64 now, TlStoreCallback callback,
                                 gpointer user_data);
 /* ---- changes of admission (PROTOCOL 4.4); every one is in admission.log before it is answered ---- */
@@ -226,6 +231,29 @@ typedef struct
 } TlStoreRotation;
 void tl_store_rotate_device (TlStore *store, const char *device_id, const char *event_id, const char *actor, gint64 now,
                              TlStoreCallback callback, gpointer user_data);
+/* [durable] Renewal (PROTOCOL 4.3), one transaction: the device is looked at again (REVOKED: revoked or removed;
+ * SUSPENDED; NOT_FOUND; PERMISSION_DENIED: another identity key than the one whose proof was checked), so is the time
+ * (EXPIRED: the newest certificate ended longer than grace ago) and the TLS key (PERMISSION_DENIED: another device's,
+ * or used before). Its unused leaves are revoked and this one is recorded; but an unused one for the same key with more
+ * than half of its life left is given out again instead. All journalled, refusals too. result: TlRenewalRecord */
+typedef struct
+{
+  TlCertificateRecord *certificate; /* of the device named there */
+  GBytes *der;
+  const guint8 *identity_public; /* 32 bytes */
+  gint64 grace_ms;
+  const char *how; /* "certificate" or "identity", for the journal */
+} TlRenewalRequest;
+typedef struct
+{
+  TlCertificateRecord *certificate;
+  GBytes *der;
+  TlRole role;
+  gboolean repeated; /* issued before, the answer was lost */
+  GPtrArray *ended;  /* char* fingerprints of unused leaves that were revoked by it */
+} TlRenewalRecord;
+void tl_store_renew_certificate (TlStore *store, const TlRenewalRequest *request, const char *actor, gint64 now,
+                                 TlStoreCallback callback, gpointer user_data);
 /* Presence, when it changed meaning. last_event (may be NULL): the type of what the node said last, and when. result:
  * none */
 void tl_store_device_seen (TlStore *store, const char *device_id, const char *last_event, gint64 last_event_at,

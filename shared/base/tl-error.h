@@ -41,7 +41,8 @@ typedef enum
   TL_ERROR_WRONG_CA,            /* the gateway's CA or certificate is not the expected one */
   TL_ERROR_REJECTED,            /* an approver said no */
   TL_ERROR_EXPIRED,             /* a request, code or certificate ran out of time */
-  TL_ERROR_REVOKED,             /* the device is revoked or suspended */
+  TL_ERROR_REVOKED,             /* the device is revoked or removed */
+  TL_ERROR_SUSPENDED,           /* the device is suspended until an operator resumes it */
   TL_ERROR_NOT_PAIRED,          /* this computer has no identity for that gateway */
   TL_ERROR_LOCKED,              /* secret store or state is locked by somebody */
   TL_ERROR_IN_USE,              /* another process holds the state or the port */

@@ -70,6 +70,19 @@ tl_admitted_set_remove (TlAdmittedSet *set, const char *fingerprint)
   return removed;
 }
 
+void
+tl_admitted_set_supersede (TlAdmittedSet *set, const char *fingerprint, gint64 end_ms)
+{
+  pthread_mutex_lock (&set->lock);
+  TlAdmission *found = g_hash_table_lookup (set->admissions, fingerprint);
+  if (found != NULL)
+    {
+      found->superseded = TRUE;
+      found->not_after_ms = MIN (found->not_after_ms, end_ms);
+    }
+  pthread_mutex_unlock (&set->lock);
+}
+
 static gboolean
 is_of_device (gpointer key, gpointer value, gpointer device_id)
 {
@@ -119,6 +132,15 @@ tl_admitted_set_set_role (TlAdmittedSet *set, const char *device_id, TlRole role
     }
   pthread_mutex_unlock (&set->lock);
   return n;
+}
+
+gboolean
+tl_admitted_set_is_closed (TlAdmittedSet *set)
+{
+  pthread_mutex_lock (&set->lock);
+  gboolean closed = set->closed;
+  pthread_mutex_unlock (&set->lock);
+  return closed;
 }
 
 void

@@ -22,6 +22,7 @@ typedef struct
   TlRole role;
   gint64 not_after_ms;
   guint ca_generation;
+  gboolean superseded; /* renewed: its connections have until not_after_ms, no new handshake (PROTOCOL 4.3) */
 } TlAdmission;
 
 typedef struct _TlAdmittedSet TlAdmittedSet;
@@ -33,6 +34,8 @@ void tl_admitted_set_unref (TlAdmittedSet *set);
 /* fingerprint: 64 lower-case hex digits. Replaces what was there. */
 void tl_admitted_set_add (TlAdmittedSet *set, const char *fingerprint, const TlAdmission *admission);
 gboolean tl_admitted_set_remove (TlAdmittedSet *set, const char *fingerprint);
+/* Renewed: no handshakes with it any more, its connections and their calls go on until end_ms at most. */
+void tl_admitted_set_supersede (TlAdmittedSet *set, const char *fingerprint, gint64 end_ms);
 /* All certificates of a device; returns how many went. */
 guint tl_admitted_set_remove_device (TlAdmittedSet *set, const char *device_id);
 /* Certificates of a device in it. */
@@ -41,7 +44,9 @@ guint tl_admitted_set_count_device (TlAdmittedSet *set, const char *device_id);
 guint tl_admitted_set_set_role (TlAdmittedSet *set, const char *device_id, TlRole role);
 /* A closed set admits nobody, whatever it holds (PROTOCOL 4.4, a restored gateway); it is kept up to date meanwhile. */
 void tl_admitted_set_set_closed (TlAdmittedSet *set, gboolean closed);
-/* TRUE when the set is not closed, recorded and now_ms < notAfter; *admission (may be NULL) written on success only. */
+gboolean tl_admitted_set_is_closed (TlAdmittedSet *set);
+/* TRUE when the set is not closed, recorded and now_ms < notAfter; *admission (may be NULL) written on success only. A
+ * handshake looks at `superseded` too. */
 gboolean tl_admitted_set_lookup (TlAdmittedSet *set, const char *fingerprint, gint64 now_ms, TlAdmission *admission);
 guint tl_admitted_set_size (TlAdmittedSet *set);
 

@@ -12,8 +12,7 @@ struct _TlDeviceIdentity
   TlSecret *seed;        /* Ed25519 */
   EVP_PKEY *signing_key; /* of the seed, made at the first signature */
   guint8 public_key[32];
-  EVP_PKEY *tls_key;  /* fits the certificate, if there is one */
-  EVP_PKEY *next_key; /* renewal under way: asked for, no certificate yet */
+  EVP_PKEY *tls_key; /* fits the certificate, if there is one */
   X509 *certificate;
   TlTrustBundle *bundle;
 };

@@ -12,8 +12,8 @@
  *
  * Without blanks, members in this order, binary as base64url. Written and read by hand: only this file ever writes it,
  * and a JSON library would leave copies of the keys in memory that nobody can wipe (its token buffer, its strings).
- * Keys are read from one locked buffer into another. A key made for a renewal that is not finished is not part of it:
- * until its leaf is there, the stored pair is the one that works.
+ * Keys are read from one locked buffer into another. A renewal that is not finished is an identity of its own, without
+ * certificate until its leaf is there: the stored pair stays the one that works.
  */
 #define TEXT_VERSION     1
 #define KEY_DER_MAX      512 /* PKCS#8 of a P-256 key has 138 bytes */

@@ -29,7 +29,6 @@ tl_device_identity_free (TlDeviceIdentity *identity)
   g_clear_pointer (&identity->seed, tl_secret_unref);
   EVP_PKEY_free (identity->signing_key);
   EVP_PKEY_free (identity->tls_key);
-  EVP_PKEY_free (identity->next_key);
   X509_free (identity->certificate);
   tl_trust_bundle_unref (identity->bundle);
   g_free (identity);
@@ -66,23 +65,41 @@ tl_device_identity_sign (TlDeviceIdentity *identity, const void *message, gsize 
 GBytes *
 tl_device_identity_csr (TlDeviceIdentity *identity, GError **error)
 {
-  EVP_PKEY *key = identity->next_key != NULL ? identity->next_key : identity->tls_key;
-
-  return tl_csr_new (key, identity->device_id, error);
+  return tl_csr_new (identity->tls_key, identity->device_id, error);
 }
 
-gboolean
-tl_device_identity_new_tls_key (TlDeviceIdentity *identity, GError **error)
+TlDeviceIdentity *
+tl_device_identity_begin_renewal (TlDeviceIdentity *identity, GError **error)
 {
-  EVP_PKEY *key = tl_p256_generate (error);
-  if (key == NULL)
-    return FALSE;
-  /* With a certificate the old pair stays in use until the new one is whole: connections made during a renewal need a
-   * key that fits, and a lost answer must not lock the device out (PROTOCOL 4.3). */
-  EVP_PKEY **slot = identity->certificate != NULL ? &identity->next_key : &identity->tls_key;
-  EVP_PKEY_free (*slot);
-  *slot = key;
-  return TRUE;
+  g_autoptr (TlDeviceIdentity) renewed = g_new0 (TlDeviceIdentity, 1);
+
+  renewed->device_id = g_strdup (identity->device_id);
+  renewed->seed = tl_secret_ref (identity->seed);
+  memcpy (renewed->public_key, identity->public_key, sizeof renewed->public_key);
+  renewed->tls_key = tl_p256_generate (error);
+  return renewed->tls_key != NULL ? g_steal_pointer (&renewed) : NULL;
+}
+
+static void
+take_leaf (TlDeviceIdentity *identity, X509 *leaf, TlTrustBundle *bundle)
+{
+  X509_up_ref (leaf);
+  X509_free (identity->certificate);
+  identity->certificate = leaf;
+  tl_trust_bundle_ref (bundle);
+  tl_trust_bundle_unref (identity->bundle);
+  identity->bundle = bundle;
+}
+
+void
+tl_device_identity_adopt (TlDeviceIdentity *identity, TlDeviceIdentity *renewed)
+{
+  g_return_if_fail (renewed->certificate != NULL && strcmp (renewed->device_id, identity->device_id) == 0);
+
+  EVP_PKEY_up_ref (renewed->tls_key);
+  EVP_PKEY_free (identity->tls_key);
+  identity->tls_key = renewed->tls_key;
+  take_leaf (identity, renewed->certificate, renewed->bundle);
 }
 
 gboolean
@@ -113,23 +130,9 @@ gboolean
 tl_device_identity_set_certificate (TlDeviceIdentity *identity, X509 *leaf, TlTrustBundle *bundle, gint64 now_ms,
                                     GError **error)
 {
-  EVP_PKEY *leaf_key = X509_get0_pubkey (leaf);
-  gboolean is_next = identity->next_key != NULL && leaf_key != NULL && EVP_PKEY_eq (leaf_key, identity->next_key) == 1;
-  EVP_PKEY *key = is_next ? identity->next_key : identity->tls_key;
-
-  if (!tl_device_identity_check_leaf (identity->device_id, key, leaf, bundle, now_ms, error))
+  if (!tl_device_identity_check_leaf (identity->device_id, identity->tls_key, leaf, bundle, now_ms, error))
     return FALSE;
-  if (is_next)
-    {
-      EVP_PKEY_free (identity->tls_key);
-      identity->tls_key = g_steal_pointer (&identity->next_key);
-    }
-  X509_up_ref (leaf);
-  X509_free (identity->certificate);
-  identity->certificate = leaf;
-  tl_trust_bundle_ref (bundle);
-  tl_trust_bundle_unref (identity->bundle);
-  identity->bundle = bundle;
+  take_leaf (identity, leaf, bundle);
   return TRUE;
 }
 

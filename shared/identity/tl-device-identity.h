@@ -29,8 +29,12 @@ gboolean tl_device_identity_sign (TlDeviceIdentity *identity, const void *messag
                                   GError **error);
 /* PKCS#10 for the TLS key. */
 GBytes *tl_device_identity_csr (TlDeviceIdentity *identity, GError **error);
-/* Replaces the TLS key by a fresh one (renewal); the certificate is kept until the next set_certificate. */
-gboolean tl_device_identity_new_tls_key (TlDeviceIdentity *identity, GError **error);
+/* Renewal (PROTOCOL 4.3): the same device with a fresh TLS key and no certificate yet. The two are stored beside each
+ * other until the new one was used; whatever happens in between, one of them works. */
+TlDeviceIdentity *tl_device_identity_begin_renewal (TlDeviceIdentity *identity, GError **error);
+/* The renewed one, with its certificate, takes identity's place in the same object; `renewed` is left as it was. Both
+ * are of one device. */
+void tl_device_identity_adopt (TlDeviceIdentity *identity, TlDeviceIdentity *renewed);
 
 /* The leaf must carry this identity's TLS key and device id and verify under the bundle at now_ms; on failure nothing
  * changes. */

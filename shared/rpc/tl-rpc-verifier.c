@@ -94,6 +94,9 @@ verify_device (void *user_data, Request *request, grpc_tls_on_custom_verificatio
   fingerprint = tl_fingerprint (g_bytes_get_data (der, NULL), g_bytes_get_size (der));
   if (!tl_admitted_set_lookup (verifier->admitted, fingerprint, tl_clock_wall_ms (verifier->clock), &admission))
     return refuse_device (verifier, der, fingerprint, "not_admitted", "certificate is not admitted", status, details);
+  if (admission.superseded)
+    return refuse_device (verifier, der, fingerprint, "superseded", "certificate was replaced by a newer one", status,
+                          details);
   if (!fits_admission (verifier, der, &admission))
     return refuse_device (verifier, der, fingerprint, "misfit", "certificate does not fit its record", status, details);
   return answer (NULL, status, details);

@@ -3,6 +3,7 @@
 
 #include "base/tl-error.h"
 #include "daemon/tl-capability-name.h"
+#include "daemon/tl-challenge-table.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-receipt-check.h"
 #include "daemon/tl-wire.h"
@@ -77,7 +78,39 @@ submit_result (const guint8 *data, gsize size)
   twinlatch__v1__submit_capability_result_request__free_unpacked (result, NULL);
 }
 
-/* What an admitted node sends. The first byte says which message. */
+/* What strangers send too: nobody here has the identity key, and no challenge was given out. */
+static void
+renew (const guint8 *data, gsize size)
+{
+  static const guint8 identity_public[32]
+      = { 0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+          0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a };
+  Twinlatch__V1__RenewRequest *request = twinlatch__v1__renew_request__unpack (NULL, size, data);
+  g_autoptr (TlRandom) random = tl_random_new_test (1);
+  g_autoptr (TlChallengeTable) table = tl_challenge_table_new (4, random);
+  TlRenewalProof proof = { .gateway_id = GATEWAY_ID };
+  guint8 challenge[TL_RENEWAL_CHALLENGE_LENGTH];
+  g_autoptr (EVP_PKEY) key = NULL;
+
+  if (request == NULL)
+    return;
+  g_assert_true (tl_challenge_table_give (table, DEVICE_ID, 0, challenge));
+  g_assert_false (
+      tl_challenge_table_take (table, request->challenge.data, request->challenge.len, request->device_id, 0));
+  key = tl_csr_verify (request->csr_der.data, request->csr_der.len, NULL);
+  if (request->challenge.len == TL_RENEWAL_CHALLENGE_LENGTH)
+    {
+      proof.device_id = request->device_id;
+      proof.challenge = request->challenge.data;
+      proof.csr = request->csr_der.data;
+      proof.csr_length = request->csr_der.len;
+      g_assert_false (tl_renewal_proof_verify (&proof, identity_public, request->identity_signature.data,
+                                               request->identity_signature.len));
+    }
+  twinlatch__v1__renew_request__free_unpacked (request, NULL);
+}
+
+/* What an admitted node sends, and one who was admitted once. The first byte says which message. */
 int
 LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
@@ -85,6 +118,8 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
     return 0;
   if (data[0] == 'R')
     submit_result (data + 1, size - 1);
+  else if (data[0] == 'N')
+    renew (data + 1, size - 1);
   else
     register_node (data + 1, size - 1);
   return 0;

@@ -68,7 +68,8 @@ class Admission(twinlatch.TestCase):
         fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
         self.gw.stop()
         self.gw.edit_database((
-            "INSERT INTO certificates SELECT ?, device_id, ?, ?, not_before, not_after, ca_generation, 1, 0, NULL"
+            "INSERT INTO certificates (fingerprint, device_id, serial, tls_key_fingerprint, not_before, not_after, ca_generation, used,"
+            " revoked, request_id) SELECT ?, device_id, ?, ?, not_before, not_after, ca_generation, 1, 0, NULL"
             " FROM certificates WHERE device_id = ? LIMIT 1", fingerprint, f"{certificate.serial_number:x}", fingerprint, device_id))
         self.gw.start()
 

@@ -386,6 +386,55 @@ class Tampering(twinlatch.TestCase):
         self.cli.run("journal", "verify", "--offline", "a", "--database", "b", expect=twinlatch.EXIT_USAGE)
 
 
+class ReceiptsTogether(twinlatch.TestCase):
+    """A real node hands in many results under one signature: each is proven by itself, years later, from the store alone."""
+    COUNT = 24
+
+    def test_each_is_proven(self):
+        gateway, node = self.gateway("together"), self.node("many")
+        node.pair(gateway, "link")
+        node.run(gateway)
+        node.stop()
+        gateway.wait_node(node.marker["device_id"], connected=False)
+        with concurrent.futures.ThreadPoolExecutor(self.COUNT) as pool:
+            answers = [pool.submit(gateway.execute, "many", "echo", str(n)) for n in range(self.COUNT)]
+            twinlatch.until(lambda: gateway.admin.GetStatus().requests_open == self.COUNT, "they wait for the node")
+            node.run(gateway)
+            self.assertEqual([a.result(twinlatch.PATIENCE)[-1].output for a in answers], [str(n) for n in range(self.COUNT)])
+        cli = Cli(gateway.environment)
+        self.assertEqual(cli.json("journal", "verify")["receipts"], self.COUNT)
+        node.stop()
+        gateway.stop()
+        self.database = gateway.state / "twinlatch.db"
+        with contextlib.closing(sqlite3.connect(self.database)) as database:
+            kept = {request: wire.messages.Receipt.FromString(receipt)
+                    for request, receipt in database.execute("SELECT request_id, receipt FROM requests")}
+        self.assertTrue(all(not r.signature and len(r.result_signature) == 64 for r in kept.values()))
+        together = [request for request, receipt in kept.items() if receipt.result_proof]
+        self.assertGreater(len(together), self.COUNT // 2)
+        self.assertLess(len({kept[request].result_signature for request in together}), len(together))
+        for change in ("receipt = (SELECT receipt FROM requests WHERE request_id <> ?1 LIMIT 1)", "requested_by = 'uid:12345'",
+                       "input = '99'", "capability = 'system.info'", "expires_at = expires_at + 1"):
+            with self.subTest(change):
+                self.assertBad(cli, f"UPDATE requests SET {change} WHERE request_id = ?1", together[0])
+        receipt = kept[together[0]]
+        for field in ("result_proof", "result_signature", "output_sha256"):
+            with self.subTest(field):
+                value = bytearray(getattr(receipt, field))
+                value[-1] ^= 1
+                changed = wire.messages.Receipt.FromString(receipt.SerializeToString())
+                setattr(changed, field, bytes(value))
+                self.assertBad(cli, "UPDATE requests SET receipt = ?2 WHERE request_id = ?1", together[0], changed.SerializeToString())
+
+    def assertBad(self, cli, sql, *values):
+        copy = self.sandbox.root / "copy.db"
+        shutil.copyfile(self.database, copy)
+        with contextlib.closing(sqlite3.connect(copy)) as database, database:
+            self.assertEqual(database.execute(sql, values).rowcount, 1)
+        done = cli.run("journal", "verify", "--json", "--database", str(copy), expect=twinlatch.EXIT_STATE)
+        self.assertEqual(json.loads(done.stdout)["finding"], "bad_receipt")
+
+
 class TamperingThenStarted(twinlatch.TestCase):
     def test_the_gateway_itself_names_the_row(self):
         gateway = self.gateway()

@@ -15,11 +15,11 @@ static int running = 3;
 static json_t *
 call (TlClock *clock, gint64 certificate_end_ms, TlNodeConfig *config, const char *name)
 {
+  g_autoptr (TlNodeCertificate) certificate = tl_node_certificate_new ();
   TlNodeFacts facts = { .gateway_id = TL_FIXTURE_GATEWAY,
                         .device_id = TL_FIXTURE_OTHER_GATEWAY,
                         .identity_fingerprint = "aa",
-                        .certificate_fingerprint = "bb",
-                        .certificate_not_after_ms = certificate_end_ms,
+                        .certificate = certificate,
                         .started_us = tl_clock_monotonic_us (clock) - 90 * G_USEC_PER_SEC,
                         .clock = clock,
                         .running = &running };
@@ -32,6 +32,7 @@ call (TlClock *clock, gint64 certificate_end_ms, TlNodeConfig *config, const cha
 
   g_assert_no_error (error);
   tl_capability_add_system (set, &facts, roots);
+  tl_node_certificate_set (certificate, "bb", certificate_end_ms); /* a renewal changes it later */
   output = tl_capability_execute (tl_capability_set_lookup (set, name), request, "", &error);
   g_assert_no_error (error);
   parsed = tl_json_parse (output, -1, 0, &error);

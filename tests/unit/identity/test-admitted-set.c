@@ -89,6 +89,28 @@ test_remove_device (void)
   g_assert_false (is_admitted (set, 3, 0));
 }
 
+/* Renewed (PROTOCOL 4.3): still found, so that its connections go on, until its minute is over. */
+static void
+test_supersede (void)
+{
+  g_autoptr (TlAdmittedSet) set = tl_admitted_set_new ();
+  g_autofree char *first = fingerprint (1);
+  g_autofree char *unknown = fingerprint (2);
+  TlAdmission admission;
+
+  add (set, 1, DEVICE_A, TL_ROLE_NODE);
+  g_assert_true (tl_admitted_set_lookup (set, first, 0, &admission));
+  g_assert_false (admission.superseded);
+  tl_admitted_set_supersede (set, unknown, 100);
+  tl_admitted_set_supersede (set, first, END + 100); /* never longer than it is valid */
+  g_assert_true (tl_admitted_set_lookup (set, first, END - 1, &admission));
+  g_assert_true (admission.superseded);
+  g_assert_false (is_admitted (set, 1, END));
+  tl_admitted_set_supersede (set, first, 100);
+  g_assert_true (is_admitted (set, 1, 99));
+  g_assert_false (is_admitted (set, 1, 100));
+}
+
 static void
 test_set_role (void)
 {
@@ -220,6 +242,7 @@ main (int argc, char **argv)
   g_test_add_func ("/admitted-set/lookup", test_lookup);
   g_test_add_func ("/admitted-set/replace-and-remove", test_replace_and_remove);
   g_test_add_func ("/admitted-set/remove-device", test_remove_device);
+  g_test_add_func ("/admitted-set/supersede", test_supersede);
   g_test_add_func ("/admitted-set/set-role", test_set_role);
   g_test_add_func ("/admitted-set/closed", test_closed);
   g_test_add_func ("/admitted-set/bad-fingerprint", test_bad_fingerprint);

@@ -299,6 +299,33 @@ test_resumed_session (void)
   resumer_free (resumer);
 }
 
+/* A leaf that was renewed (PROTOCOL 4.3): connections that are open go on for their minute, none begins, resumed or
+ * not. */
+static void
+test_superseded (void)
+{
+  g_autoptr (Fixture) fixture = fixture_new (NULL);
+  g_autoptr (Device) device = device_new (fixture->gateway, NULL);
+  g_autoptr (TlRpcClient) open_before = fixture_client (fixture, device);
+  g_autoptr (TlRpcClient) late = fixture_client (fixture, device);
+  Resumer *resumer = resumer_new (fixture, device);
+  gint64 end_ms = tl_clock_wall_ms (fixture->gateway->clock) + 60000;
+  gboolean reused;
+
+  device_admit (device, fixture->admitted, TL_ROLE_NODE, 0);
+  assert_call (open_before, "/test/Device");
+  g_assert_true (resumer_connect (resumer, &reused));
+  tl_admitted_set_supersede (fixture->admitted, device->fingerprint, end_ms);
+  assert_call (open_before, "/test/Device");
+  assert_call_fails (late, "/test/Device", TL_ERROR_UNAVAILABLE);
+  g_assert_false (resumer_connect (resumer, &reused));
+  tl_clock_advance (fixture->gateway->clock, 59999);
+  assert_call (open_before, "/test/Device");
+  tl_clock_advance (fixture->gateway->clock, 1);
+  assert_call_fails (open_before, "/test/Device", TL_ERROR_UNAUTHENTICATED);
+  resumer_free (resumer);
+}
+
 /* ---- getting out */
 
 static void
@@ -570,6 +597,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/rpc/admission/refuses-other-name", test_refuses_other_name);
   g_test_add_func ("/rpc/admission/refuses-server-leaf", test_refuses_server_leaf);
   g_test_add_func ("/rpc/admission/resumed-session", test_resumed_session);
+  g_test_add_func ("/rpc/admission/superseded", test_superseded);
   g_test_add_func ("/rpc/admission/drop-device", test_drop_device);
   g_test_add_func ("/rpc/admission/drop-idle-fingerprint", test_drop_idle_fingerprint);
   g_test_add_func ("/rpc/admission/call-rechecks", test_call_rechecks);
