@@ -27,7 +27,7 @@
 typedef struct
 {
   char *config, *state_dir, *socket;
-  gboolean user, check, print_ready, version;
+  gboolean user, check, print_ready, version, accept_truncated_log, accept_changed_pages;
 } Options;
 
 static void
@@ -49,6 +49,10 @@ parse_options (int *argc, char ***argv, Options *options, GError **error)
     { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->state_dir, N_ ("Where state is kept"), N_ ("DIR") },
     { "socket", 0, 0, G_OPTION_ARG_FILENAME, &options->socket, N_ ("Admin socket"), N_ ("PATH") },
     { "check-config", 0, 0, G_OPTION_ARG_NONE, &options->check, N_ ("Check the configuration and exit"), NULL },
+    { "accept-truncated-log", 0, 0, G_OPTION_ARG_NONE, &options->accept_truncated_log,
+      N_ ("Go on without what a damaged log of the store cannot give back"), NULL },
+    { "accept-changed-pages", 0, 0, G_OPTION_ARG_NONE, &options->accept_changed_pages,
+      N_ ("Take the store as another program left it"), NULL },
     { "print-ready", 0, 0, G_OPTION_ARG_NONE, &options->print_ready, N_ ("Print one line of JSON when ready"), NULL },
     { "version", 0, 0, G_OPTION_ARG_NONE, &options->version, N_ ("Print the version and exit"), NULL },
     { NULL },
@@ -175,6 +179,8 @@ run (const Options *options, TlDaemonConfig *config, GError **error)
   if (lock == NULL || !load_credential (&key, error))
     return FALSE;
   gateway_options.secrets_key = key;
+  gateway_options.store_flags = (options->accept_truncated_log ? TL_STORE_ACCEPT_TRUNCATED_LOG : 0)
+                                | (options->accept_changed_pages ? TL_STORE_ACCEPT_CHANGED_PAGES : 0);
   gateway = tl_gateway_open (&gateway_options, error);
   if (gateway == NULL)
     return FALSE;

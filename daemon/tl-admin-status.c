@@ -20,8 +20,11 @@ reply (StatusWait *status, guint32 pin_failures)
   TlGateway *gateway = status->wait->gateway;
   Twinlatch__V1__GetStatusResponse answer = TWINLATCH__V1__GET_STATUS_RESPONSE__INIT;
   TlCertificateAuthority *ca = tl_gateway_identity_ca (gateway->identity);
+  TlStoreCheck check = { 0 };
+
   TlRuntimeSnapshotStatus snapshot;
 
+  tl_store_get_check (gateway->store, &check);
   tl_runtime_snapshot_get_status (gateway->snapshot, &snapshot);
   answer.gateway_id = (char *)tl_gateway_identity_id (gateway->identity);
   answer.gateway_name = gateway->config->name;
@@ -49,11 +52,15 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.server_leaf_renews_at_unix_ms = tl_gateway_identity_leaf_renews_at (gateway->identity);
   answer.device_certificate_lifetime_ms = gateway->config->device_lifetime_ms;
   answer.renewal_grace_ms = gateway->config->renewal_grace_ms;
+  answer.store_check = (char *)tl_store_check_verdict_to_string (check.verdict);
+  answer.store_checked_at_unix_ms = check.finished_at;
+  answer.store_checked_pages = check.pages;
   if (!tl_admin_is_remote (status->wait->call)) /* what the machine looks like inside is not for the network */
     {
       answer.state_dir = gateway->state_dir;
       answer.pid = (guint32)getpid ();
       answer.snapshot_error = tl_wire_string (snapshot.error);
+      answer.store_problem = tl_wire_string (check.problem);
     }
   answer.journal_rows = status->store.journal_rows;
   answer.journal_oldest_unix_ms = status->store.journal_oldest;
@@ -71,6 +78,7 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.snapshot_written_unix_ms = snapshot.written_at;
   tl_rpc_call_reply (status->wait->call, &answer.base);
   g_free (snapshot.error);
+  tl_store_check_clear (&check);
 }
 
 static void

@@ -5,8 +5,10 @@
 
 #include "base/tl-error.h"
 #include "base/tl-file.h"
+#include "base/tl-json.h"
 #include "base/tl-log.h"
 #include "crypto/tl-hash.h"
+#include "daemon/store/tl-journal.h"
 #include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-admin-service.h"
 #include "daemon/tl-dispatcher.h"
@@ -38,7 +40,7 @@ open_state (TlGateway *self, const TlGatewayOptions *options, GError **error)
 
   if (!tl_dir_ensure (options->state_dir, 0700, error))
     return FALSE;
-  self->store = tl_store_open (options->state_dir, NULL, error);
+  self->store = tl_store_open_with (options->state_dir, options->store_flags, NULL, error);
   if (self->store == NULL
       || !tl_runtime_import (self->store, options->state_dir, self->started_ms, self->random, error))
     return FALSE;
@@ -162,13 +164,37 @@ make_server (TlGateway *self, const TlDaemonConfig *config)
 
 /* ---- now and then ---- */
 
+/* PROTOCOL 4: SERVING only while the store accepts writes; and while nothing of it is known to be damaged. */
+static void
+update_health (TlGateway *self)
+{
+  TlStoreCheck check = { 0 };
+  gboolean damaged;
+
+  tl_store_get_check (self->store, &check);
+  damaged = check.verdict == TL_STORE_CHECK_DAMAGED;
+  if (damaged && !self->damage_journalled)
+    {
+      tl_json_auto detail = json_pack ("{s:s}", "problem", check.problem);
+      g_autofree char *text = tl_json_to_string (detail);
+
+      self->damage_journalled = TRUE;
+      tl_log (TL_LOG_ERROR, "the store is damaged; health says NOT_SERVING", "problem", check.problem, NULL);
+      tl_store_journal (self->store, TL_JOURNAL_STORE_DAMAGED, NULL, NULL, text, tl_clock_wall_ms (self->clock), NULL,
+                        NULL);
+    }
+  tl_store_check_clear (&check);
+  tl_rpc_health_set_serving (self->health, tl_store_is_writable (self->store) && !damaged);
+}
+
 static void
 on_probed (const GError *error, gpointer result, gpointer user_data)
 {
   TlGateway *self = user_data;
 
   self->probing = FALSE;
-  tl_rpc_health_set_serving (self->health, error == NULL);
+  if (self->tick_source != 0) /* not while it closes */
+    update_health (self);
 }
 
 static void
@@ -192,10 +218,9 @@ on_tick (gpointer user_data)
   tl_pairing_service_tick (self->pairing, now);
   tl_dispatcher_tick (self->dispatcher, now);
   end_superseded (self, tl_clock_monotonic_us (self->clock));
+  update_health (self);
   tl_journal_service_tick (self->journal, now);
   keep_snapshot (self);
-  if (!writable)
-    tl_rpc_health_set_serving (self->health, FALSE);
   if (self->ticks++ % PROBE_TICKS == 0 || !writable)
     {
       if (!self->probing)

@@ -51,6 +51,7 @@ typedef struct
   guint tick_source;
   guint ticks;
   gboolean probing; /* a store probe is under way */
+  gboolean damage_journalled;
 } TlGateway;
 
 typedef struct
@@ -58,7 +59,8 @@ typedef struct
   TlDaemonConfig *config; /* taken over on success */
   const char *state_dir;
   const char *admin_socket;
-  gboolean user;         /* admin socket 0600 without a group */
+  gboolean user; /* admin socket 0600 without a group */
+  TlStoreOpenFlags store_flags;
   TlSecret *secrets_key; /* 32 bytes from a systemd credential, or NULL */
 } TlGatewayOptions;
 

@@ -72,6 +72,16 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
   tl_table_take_pair (table, _ ("Store"),
                       g_strdup_printf (_ ("%s, %llu kB"), status->store_writable ? _ ("writable") : _ ("NOT WRITABLE"),
                                        (unsigned long long)status->store_bytes / 1000));
+  if (status->store_checked_at_unix_ms > 0)
+    {
+      g_autofree char *when = tl_cli_time (cli, status->store_checked_at_unix_ms);
+
+      tl_table_take_pair (table, _ ("Store check"), g_strdup_printf ("%s, %s", status->store_check, when));
+    }
+  else if (status->store_check[0] != '\0')
+    tl_table_add_pair (table, _ ("Store check"), status->store_check);
+  if (status->store_problem[0] != '\0')
+    tl_table_add_pair (table, _ ("STORE PROBLEM"), status->store_problem);
   tl_table_take_pair (table, _ ("Admission log"),
                       g_strdup_printf (_ ("%llu changes, %llu kB"), (unsigned long long)status->admission_counter,
                                        (unsigned long long)(status->admission_log_bytes + 999) / 1000));

@@ -5,7 +5,7 @@
 
 #include "base/tl-error.h"
 #include "base/tl-file.h"
-#include "base/tl-json.h"
+#include "base/tl-json-sum.h"
 #include "base/tl-ulid.h"
 
 #define MAX_MARKER_BYTES  (64u * 1024u)
@@ -88,7 +88,7 @@ parse (const char *data, gsize length, GError **error)
                    TL_NODE_MARKER_VERSION);
       return NULL;
     }
-  if (!tl_json_get_string (object, "gateway_id", TRUE, &marker.gateway_id, error)
+  if (!tl_json_check_sum (object, error) || !tl_json_get_string (object, "gateway_id", TRUE, &marker.gateway_id, error)
       || !tl_json_get_string (object, "gateway_name", FALSE, &marker.gateway_name, error)
       || !tl_json_get_string (object, "device_id", TRUE, &marker.device_id, error)
       || !tl_json_get_string (object, "device_name", FALSE, &marker.device_name, error)
@@ -153,7 +153,7 @@ tl_node_marker_save (const TlNodeMarker *marker, const char *directory, GError *
                       marker->gateway_id, "gateway_name", marker->gateway_name, "device_id", marker->device_id,
                       "device_name", marker->device_name, "fingerprint", marker->fingerprint, "addresses", addresses,
                       "paired_at", (json_int_t)marker->paired_at_ms, "ca_generation", (int)marker->ca_generation);
-  if (object == NULL)
+  if (object == NULL || !tl_json_add_sum (object))
     {
       g_set_error (error, TL_ERROR, TL_ERROR_INTERNAL, "cannot write %s: a name is not UTF-8", path);
       return FALSE;

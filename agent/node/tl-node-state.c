@@ -9,7 +9,7 @@
 #include "agent/node/tl-node-marker.h"
 #include "base/tl-error.h"
 #include "base/tl-file.h"
-#include "base/tl-json.h"
+#include "base/tl-json-sum.h"
 #include "base/tl-log.h"
 #include "base/tl-paths.h"
 #include "base/tl-ulid.h"
@@ -84,16 +84,25 @@ tl_node_state_list (const char *node_dir, GError **error)
   g_autofree char *base = resolve_node_dir (node_dir);
   g_autoptr (GPtrArray) ids = scan (base, error);
   g_autoptr (GPtrArray) readable = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) damage = NULL;
 
   if (ids == NULL)
     return NULL;
   for (guint i = 0; i < ids->len; i++)
     {
       g_autofree char *directory = g_build_filename (base, ids->pdata[i], NULL);
-      g_autoptr (TlNodeMarker) marker = tl_node_marker_load (directory, NULL);
+      g_autoptr (GError) problem = NULL;
+      g_autoptr (TlNodeMarker) marker = tl_node_marker_load (directory, &problem);
 
       if (marker != NULL)
         g_ptr_array_add (readable, g_strdup (ids->pdata[i]));
+      else if (damage == NULL)
+        damage = g_steal_pointer (&problem);
+    }
+  if (readable->len == 0 && damage != NULL) /* "not paired" would be wrong advice */
+    {
+      g_propagate_error (error, g_steal_pointer (&damage));
+      return NULL;
     }
   return g_steal_pointer (&readable);
 }
@@ -449,7 +458,8 @@ tl_node_state_get_cursor (TlNodeState *state, guint64 *seq, char **event_id, GEr
     {
       object = tl_json_parse (g_bytes_get_data (bytes, NULL), (gssize)g_bytes_get_size (bytes), MAX_CURSOR_BYTES,
                               &problem);
-      if (object == NULL || !tl_json_get_int (object, "seq", TRUE, 0, TL_JSON_MAX_INTEGER - 1, 0, &value, &problem)
+      if (object == NULL || !tl_json_check_sum (object, &problem)
+          || !tl_json_get_int (object, "seq", TRUE, 0, TL_JSON_MAX_INTEGER - 1, 0, &value, &problem)
           || !tl_json_get_string (object, "event_id", TRUE, &id, &problem))
         {
           g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "%s is damaged: %s", path, problem->message);
@@ -468,7 +478,7 @@ tl_node_state_set_cursor (TlNodeState *state, guint64 seq, const char *event_id,
   tl_json_auto object = json_pack ("{s:I, s:s}", "seq", (json_int_t)seq, "event_id", event_id);
   g_autofree char *text = NULL;
 
-  if (object == NULL || seq >= (guint64)TL_JSON_MAX_INTEGER)
+  if (object == NULL || seq >= (guint64)TL_JSON_MAX_INTEGER || !tl_json_add_sum (object))
     {
       g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "event cursor %" G_GUINT64_FORMAT " cannot be stored",
                    seq);

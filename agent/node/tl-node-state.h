@@ -33,7 +33,7 @@ typedef struct
 } TlNodeMarker;
 
 /* Gateways that have a folder with a readable marker below node_dir (NULL: tl_paths_node_dir()): GPtrArray of char*
- * ids, sorted. */
+ * ids, sorted. None is readable, but there are some: the first one's error. */
 GPtrArray *tl_node_state_list (const char *node_dir, GError **error);
 /* gateway: id, unique prefix or unique name; NULL = the only one (NOT_PAIRED when there is none, AMBIGUOUS when
  * several). */

@@ -5,6 +5,7 @@
 
 #include "base/tl-error.h"
 #include "base/tl-file.h"
+#include "base/tl-json-sum.h"
 #include "base/tl-log.h"
 #include "base/tl-ulid.h"
 #include "identity/tl-state-lock.h"
@@ -63,7 +64,7 @@ write_record (TlRequestJournal *journal, const TlRequestRecord *record, TlRecord
 
   if (object != NULL && result != NULL)
     json_object_set_new (object, "result", tl_request_result_to_json (result));
-  if (object == NULL || (result != NULL && json_object_get (object, "result") == NULL))
+  if (object == NULL || (result != NULL && json_object_get (object, "result") == NULL) || !tl_json_add_sum (object))
     {
       g_set_error (error, TL_ERROR, TL_ERROR_INTERNAL, "request %s cannot be recorded: not UTF-8", record->request_id);
       return FALSE;
@@ -77,10 +78,14 @@ read_record (TlRequestJournal *journal, const char *request_id, GError **error)
 {
   g_autofree char *path = record_path (journal, request_id);
   g_autoptr (GBytes) bytes = tl_file_read (path, MAX_RECORD_BYTES, error);
+  tl_json_auto object = NULL;
 
   if (bytes == NULL)
     return NULL;
-  return tl_json_parse (g_bytes_get_data (bytes, NULL), (gssize)g_bytes_get_size (bytes), MAX_RECORD_BYTES, error);
+  object = tl_json_parse (g_bytes_get_data (bytes, NULL), (gssize)g_bytes_get_size (bytes), MAX_RECORD_BYTES, error);
+  if (object == NULL || !tl_json_check_sum (object, error))
+    return NULL;
+  return g_steal_pointer (&object);
 }
 
 static TlRequestRecord *

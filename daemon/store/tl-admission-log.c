@@ -25,8 +25,9 @@ struct _TlAdmissionLog
   guint64 base, last;
   guint8 mac[TL_SHA256_LENGTH], committed_mac[TL_SHA256_LENGTH]; /* of the last line */
   guint64 size, committed_size, compact_above;
-  gboolean broken; /* lines that count for nothing could not be taken back */
-  int fd;          /* -1: opened by the next flush */
+  gboolean broken;     /* whether the last lines count is not known before the next start */
+  gboolean unrepaired; /* lines that count for nothing could not be taken back yet */
+  int fd;              /* -1: opened by the next flush */
 };
 
 /* ---- entries ---- */
@@ -282,6 +283,14 @@ tl_admission_log_bytes (TlAdmissionLog *self)
   return self->size;
 }
 
+/* Takes back what was written for a transaction that failed; also after a write that went half-way. */
+static gboolean
+cut_to_committed (TlAdmissionLog *self)
+{
+  self->unrepaired = self->fd >= 0 && (ftruncate (self->fd, (off_t)self->size) != 0 || fsync (self->fd) != 0);
+  return !self->unrepaired;
+}
+
 gboolean
 tl_admission_log_stage (TlAdmissionLog *self, const TlAdmissionEntry *entry, GError **error)
 {
@@ -289,6 +298,11 @@ tl_admission_log_stage (TlAdmissionLog *self, const TlAdmissionEntry *entry, GEr
     {
       g_set_error (error, TL_ERROR, TL_ERROR_IO, "%s could not be repaired after the disk failed; restart the gateway",
                    self->path);
+      return FALSE;
+    }
+  if (self->unrepaired && !cut_to_committed (self))
+    {
+      tl_error_set_errno (error, errno, "%s cannot be repaired after the disk failed", self->path);
       return FALSE;
     }
   g_assert (entry->counter == self->last + self->staged->len + 1);
@@ -398,13 +412,9 @@ tl_admission_log_roll_back (TlAdmissionLog *self)
   self->size = self->committed_size;
   memcpy (self->mac, self->committed_mac, sizeof self->mac);
   self->n_flushed = 0;
-  /* Also after a write that went half-way. */
-  if (self->fd >= 0 && (ftruncate (self->fd, (off_t)self->size) != 0 || fsync (self->fd) != 0))
-    {
-      self->broken = TRUE;
-      tl_log (TL_LOG_ERROR, "lines of a failed change stay in the admission log; the next start applies them", "path",
-              self->path, NULL);
-    }
+  if (!cut_to_committed (self))
+    tl_log (TL_LOG_ERROR, "lines of a failed change stay in the admission log until its disk takes writes", "path",
+            self->path, NULL);
 }
 
 void

@@ -81,8 +81,8 @@ void tl_admission_log_reset (TlAdmissionLog *log, guint mark);
 gboolean tl_admission_log_flush (TlAdmissionLog *log, GError **error);
 /* The transaction committed; rewrites the file when it became too large. */
 void tl_admission_log_commit (TlAdmissionLog *log);
-/* It did not: staged and flushed lines are taken back. If the disk does not even allow that, every later change fails
- * until the next start, which applies them. */
+/* It did not: staged and flushed lines are taken back. If the disk does not even allow that, the next change tries
+ * again first, and fails while it does not; a start before that applies them. */
 void tl_admission_log_roll_back (TlAdmissionLog *log);
 /* Whether it committed is unknown: the lines stay, because a log that is ahead of the store is repaired and one that is
  * behind it is not trusted. Every later flush fails until the next start. */

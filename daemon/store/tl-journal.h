@@ -44,6 +44,7 @@
 #define TL_JOURNAL_GATEWAY_CREATED    "gateway.created"
 #define TL_JOURNAL_GATEWAY_STARTED    "gateway.started"
 #define TL_JOURNAL_GATEWAY_RESTORED   "gateway.restored" /* an older store was found, or the list was confirmed */
+#define TL_JOURNAL_STORE_DAMAGED      "store.damaged"    /* a page or table is not what was written */
 #define TL_JOURNAL_STATE_IMPORTED     "state.imported"
 #define TL_JOURNAL_EVENTS_RESET       "events.reset"
 #define TL_JOURNAL_PRUNED             "journal.pruned" /* checkpoint: older rows are gone */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/tl-ulid.h"
+#include "daemon/store/tl-checked-vfs.h"
 
 /* Nobody asks SQLite how much memory it uses; counting takes a lock at each allocation. Fails, and does not matter,
  * when the library is in use already. */
@@ -26,7 +28,9 @@ tl_database_new (const char *path, int flags, GError **error)
   configure_library ();
   db->path = g_strdup (path);
   db->statements = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify)sqlite3_finalize);
-  if (sqlite3_open_v2 (path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+  tl_checked_vfs_register ();
+  if (sqlite3_open_v2 (path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, TL_CHECKED_VFS)
+      != SQLITE_OK)
     {
       tl_database_set_error (db, error);
       return NULL;
@@ -50,6 +54,7 @@ tl_database_free (TlDatabase *db)
   g_clear_pointer (&db->statements, g_hash_table_unref);
   g_clear_pointer (&db->admission, tl_admission_log_free);
   sqlite3_close (db->handle);
+  g_clear_pointer (&db->end, tl_log_end_close);
   g_free (db->path);
   g_free (db);
 }
@@ -69,9 +74,24 @@ code_from_constraint (int extended)
     }
 }
 
-static TlErrorCode
-code_from_sqlite (int extended)
+/* What the system said, where SQLite only says that something failed. */
+static gboolean
+disk_is_full (TlDatabase *db, int extended)
 {
+  int number = sqlite3_system_errno (db->handle);
+
+  return (extended & 0xff) == SQLITE_FULL
+         || (((extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN)
+             && (number == ENOSPC || number == EDQUOT));
+}
+
+static TlErrorCode
+code_from_sqlite (TlDatabase *db, int extended)
+{
+  if (extended == SQLITE_IOERR_DATA)
+    return TL_ERROR_CORRUPT;
+  if (disk_is_full (db, extended))
+    return TL_ERROR_READ_ONLY;
   switch (extended & 0xff)
     {
     case SQLITE_FULL:
@@ -100,10 +120,23 @@ void
 tl_database_set_error (TlDatabase *db, GError **error)
 {
   int extended = sqlite3_extended_errcode (db->handle);
-  TlErrorCode code = code_from_sqlite (extended);
+  TlErrorCode code = code_from_sqlite (db, extended);
 
-  g_set_error (error, TL_ERROR, (int)code, "the store %s %s: %s", db->path,
-               (extended & 0xff) == SQLITE_CONSTRAINT ? "refused a row" : "failed", sqlite3_errmsg (db->handle));
+  if (extended == SQLITE_IOERR_DATA)
+    g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
+                 "the store %s is damaged: page %u does not carry its checksum; restore a backup, or see twinlatchd(8),"
+                 " DAMAGED STORE",
+                 db->path, tl_checked_vfs_bad_page (db->handle));
+  else if (code == TL_ERROR_CORRUPT)
+    g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
+                 "the store %s is damaged: %s; restore a backup, or see twinlatchd(8), DAMAGED STORE", db->path,
+                 sqlite3_errmsg (db->handle));
+  else if (disk_is_full (db, extended))
+    g_set_error (error, TL_ERROR, TL_ERROR_READ_ONLY,
+                 "the store %s cannot be written: its disk is full; free some space", db->path);
+  else
+    g_set_error (error, TL_ERROR, (int)code, "the store %s %s: %s", db->path,
+                 (extended & 0xff) == SQLITE_CONSTRAINT ? "refused a row" : "failed", sqlite3_errmsg (db->handle));
 }
 
 gboolean
@@ -201,6 +234,21 @@ tl_database_run_values (TlDatabase *db, guint *changes, GError **error, const ch
   if (changes != NULL)
     *changes = (guint)sqlite3_changes (db->handle);
   return TRUE;
+}
+
+gboolean
+tl_database_text (TlDatabase *db, const char *sql, char **text, GError **error)
+{
+  sqlite3_stmt *statement = NULL;
+  gboolean ok = sqlite3_prepare_v2 (db->handle, sql, -1, &statement, NULL) == SQLITE_OK
+                && sqlite3_step (statement) == SQLITE_ROW;
+
+  if (ok)
+    *text = tl_column_text (statement, 0);
+  else
+    tl_database_set_error (db, error);
+  sqlite3_finalize (statement);
+  return ok;
 }
 
 gboolean

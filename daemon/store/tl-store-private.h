@@ -11,6 +11,7 @@
 #include "base/tl-json.h"
 #include "base/tl-queue.h"
 #include "daemon/store/tl-admission-log.h"
+#include "daemon/store/tl-log-end.h"
 #include "daemon/tl-operator-policy.h"
 
 G_BEGIN_DECLS
@@ -25,11 +26,12 @@ G_BEGIN_DECLS
 #define TL_STORE_APPROVED_MS         (G_GINT64_CONSTANT (600) * 1000)
 #define TL_STORE_HISTORY_MAX         1000000 /* capability requests that ended */
 /* Outputs of capability requests: what nobody was there to take can still be asked for. */
-#define TL_STORE_OUTPUTS_MS     (G_GINT64_CONSTANT (86400) * 1000)
-#define TL_STORE_OUTPUTS_MAX    100000
-#define TL_STORE_OUTPUTS_BYTES  (G_GINT64_CONSTANT (256) * 1024 * 1024)
-#define TL_STORE_PREFIX_MIN     4          /* characters of an id that a person has to type */
-#define TL_STORE_APPLICATION_ID 0x546c4757 /* "TlGW" */
+#define TL_STORE_OUTPUTS_MS      (G_GINT64_CONSTANT (86400) * 1000)
+#define TL_STORE_OUTPUTS_MAX     100000
+#define TL_STORE_OUTPUTS_BYTES   (G_GINT64_CONSTANT (256) * 1024 * 1024)
+#define TL_STORE_PREFIX_MIN      4          /* characters of an id that a person has to type */
+#define TL_STORE_APPLICATION_ID  0x546c4757 /* "TlGW" */
+#define TL_STORE_CHECKED_VERSION 8          /* from this schema on every page carries a checksum */
 
 /* Enumerators inside SQL text: partial indexes match literals only, not parameters. */
 #define SQL_CODE_LIVE           "0"
@@ -66,6 +68,8 @@ typedef struct
   sqlite3 *handle;
   GHashTable *statements; /* SQL literal (by address) -> sqlite3_stmt, prepared once */
   char *path;
+  TlLogEnd *end;          /* of the writer's connection */
+  guint log_frames;       /* in the log after the last commit: what a checkpoint would move */
   gboolean erase_pending; /* a secret was overwritten; its old bytes are still in the WAL */
   gboolean head_known;    /* journal_seq and journal_hash are those of the last row */
   guint64 journal_seq;
@@ -73,12 +77,14 @@ typedef struct
   TlAdmissionLog *admission; /* NULL before tl_store_open_admission() */
 } TlDatabase;
 
-/* Opens for good what tl_database_open() in tl-store-schema.c looked at before. */
+/* A connection through the VFS that verifies pages. */
 TlDatabase *tl_database_new (const char *path, int flags, GError **error);
 /* How long a statement waits for a lock of somebody else; TL_STORE_BUSY_MS is the default: an administrator's `sqlite3`
  * may hold one for a moment, and waiting longer would stop every operation of the daemon. */
 #define TL_STORE_BUSY_MS 2000
 void tl_database_set_patience (TlDatabase *db, int milliseconds);
+/* The first column of the first row of a statement that is not kept: pragmas. g_free(); NULL for NULL. */
+gboolean tl_database_text (TlDatabase *db, const char *sql, char **text, GError **error);
 void tl_database_free (TlDatabase *db);
 /* Sets what the last SQLite call failed with: READ_ONLY, IO, CORRUPT (the disk's), ALREADY_EXISTS, INVALID_ARGUMENT,
  * NOT_FOUND (constraints), else INTERNAL. */
@@ -178,8 +184,43 @@ typedef struct
 /* In order; ends with a NULL sql. Static. */
 const TlStoreMigration *tl_store_migrations (void);
 
-/* Looks, creates, checks, migrates; errors as tl_store_open() but IN_USE. */
-TlDatabase *tl_database_open (const char *directory, GError **error);
+/* What a look at the files says before SQLite has them (tl-store-inspect.c). */
+typedef struct
+{
+  gboolean exists;
+  int version;      /* of the schema */
+  gboolean checked; /* pages carry checksums */
+} TlStoreInspection;
+/* An absent or empty file: nothing exists. NEWER_VERSION; CORRUPT: page 1, no database, or a log of which something is
+ * lost. Touches nothing. */
+gboolean tl_store_inspect (const char *path, TlStoreOpenFlags flags, TlStoreInspection *inspection, GError **error);
+
+/* Rewrites a database of before TL_STORE_CHECKED_VERSION so that its pages carry checksums: beside it, then in its
+ * place (tl-store-upgrade.c). A crash leaves the old one. */
+gboolean tl_store_upgrade (const char *path, GError **error);
+/* TL_STORE_ACCEPT_CHANGED_PAGES: takes every page for what it is now and gives it its checksum. */
+gboolean tl_store_reseal (const char *path, GError **error);
+
+/* Looks, creates, checks, migrates; errors as tl_store_open() but IN_USE. What it reads grows with neither history nor
+ * devices: that every page is sound is checked in the background (tl-store-check.c). */
+TlDatabase *tl_database_open (const char *directory, TlStoreOpenFlags flags, GError **error);
+
+/* ---- all pages (tl-store-check.c) ---- */
+
+/* How a check is ended before its time, from another thread. */
+typedef struct
+{
+  atomic_bool cancelled;
+  pthread_mutex_t mutex;
+  sqlite3 *handle; /* while it runs, under the mutex */
+} TlCheckControl;
+void tl_check_control_init (TlCheckControl *control);
+void tl_check_control_clear (TlCheckControl *control);
+void tl_check_control_cancel (TlCheckControl *control);
+
+/* Reads every page of the database and checks its structure on a connection of its own; takes seconds to minutes. TRUE:
+ * all is well, or cancelled. CORRUPT naming page or table; IO. control NULL: not to be cancelled. Any thread. */
+gboolean tl_store_check_all (const char *path, TlCheckControl *control, guint64 *pages, GError **error);
 
 /* ---- operations (tl-store.c) ---- */
 
@@ -239,13 +280,21 @@ gboolean tl_store_run_sync (TlStore *store, TlStoreOperation *operation, gpointe
 struct _TlStore
 {
   GMainContext *context;
-  char *path;    /* of the directory */
+  char *path; /* of the directory */
+  char *database_path;
   int directory; /* open directory that carries the lock */
   pthread_t thread;
   TlQueue *operations; /* main -> store's thread: TlStoreOperation */
   TlQueue *batches;    /* store's thread -> main: GPtrArray of TlStoreOperation */
   atomic_bool writable;
   atomic_uint_fast64_t generation; /* batches that changed something */
+
+  /* the check of all pages: a thread of its own */
+  pthread_t check_thread;
+  TlCheckControl check_control;
+  pthread_mutex_t check_mutex;
+  pthread_cond_t check_wake;
+  TlStoreCheck check; /* under check_mutex */
 
   /* main */
   guint64 submitted, completed;
@@ -259,11 +308,16 @@ struct _TlStore
   TlDatabase *db;
   gboolean full_sync;
   gboolean unsynced;       /* committed, not yet on disk */
+  gboolean checkpoint_due; /* the log is long, or could not be moved */
   gint64 housekeeping_due; /* monotonic us; -1 nothing to do */
 };
 
 /* pthread entry; closes the database at the end. */
 void *tl_store_thread (void *store);
+/* pthread entry: checks all pages at start and then once a day (tl-store-check.c). */
+void *tl_store_check_thread (void *store);
+/* A page or row that is damaged was met: health says so until the gateway is started anew. Any thread. */
+void tl_store_note_damage (TlStore *store, const GError *error);
 
 /* ---- shared between the files of operations ---- */
 

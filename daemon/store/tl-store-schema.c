@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/tl-file.h"
+#include "base/tl-log.h"
+#include "daemon/store/tl-checked-vfs.h"
+#include "daemon/store/tl-page-sum.h"
 
 static gboolean
 migrate (TlDatabase *db, int version, GError **error)
@@ -41,90 +43,6 @@ migrate_in_transaction (TlDatabase *db, int version, GError **error)
   return FALSE;
 }
 
-/* One value of a pragma; not through the cache, pragmas may run while they are compiled. */
-static gboolean
-pragma_text (TlDatabase *db, const char *sql, char **text, GError **error)
-{
-  sqlite3_stmt *statement = NULL;
-  gboolean ok = sqlite3_prepare_v2 (db->handle, sql, -1, &statement, NULL) == SQLITE_OK
-                && sqlite3_step (statement) == SQLITE_ROW;
-
-  if (ok)
-    *text = tl_column_text (statement, 0);
-  else
-    tl_database_set_error (db, error);
-  sqlite3_finalize (statement);
-  return ok;
-}
-
-static gboolean
-pragma_integer (TlDatabase *db, const char *sql, gint64 *value, GError **error)
-{
-  g_autofree char *text = NULL;
-
-  if (!pragma_text (db, sql, &text, error))
-    return FALSE;
-  *value = g_ascii_strtoll (text != NULL ? text : "", NULL, 10);
-  return TRUE;
-}
-
-static gboolean
-check_version (TlDatabase *db, int *version, GError **error)
-{
-  gint64 application, user, tables;
-
-  if (!pragma_integer (db, "PRAGMA application_id", &application, error)
-      || !pragma_integer (db, "PRAGMA user_version", &user, error)
-      || !pragma_integer (db, "SELECT count (*) FROM sqlite_schema", &tables, error))
-    return FALSE;
-
-  if (application != TL_STORE_APPLICATION_ID && (application != 0 || user != 0 || tables != 0))
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "%s is a database, but not Twinlatch's; move it away", db->path);
-      return FALSE;
-    }
-  if (user > TL_STORE_SCHEMA_VERSION || user < 0)
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_NEWER_VERSION,
-                   "%s was written by a newer Twinlatch (schema %d, this one knows %d); upgrade, or restore a backup",
-                   db->path, (int)user, TL_STORE_SCHEMA_VERSION);
-      return FALSE;
-    }
-  *version = (int)user;
-  return TRUE;
-}
-
-static char *
-look_uri (const char *path, gboolean wal)
-{
-  g_autofree char *escaped = g_uri_escape_string (path, "/", FALSE);
-
-  /* A WAL database opened read-only the usual way gets -wal and -shm files. Without a WAL the file alone is the truth
-   * (immutable). With one: no locks and, because of locking_mode EXCLUSIVE, the index on the heap. */
-  return g_strdup_printf (wal ? "file:%s?mode=ro&vfs=unix-none" : "file:%s?mode=ro&immutable=1", escaped);
-}
-
-/* Reads the versions without touching anything: a newer Twinlatch's files stay byte for byte what they were. The caller
- * holds the directory's lock, so nobody writes meanwhile. */
-static gboolean
-look (const char *path, int *version, GError **error)
-{
-  g_autofree char *wal = g_strconcat (path, "-wal", NULL);
-  struct stat info;
-  gboolean has_wal = stat (wal, &info) == 0 && info.st_size > 0;
-  g_autofree char *uri = look_uri (path, has_wal);
-  g_autoptr (TlDatabase) db = tl_database_new (uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, error);
-
-  if (db == NULL)
-    return FALSE;
-  g_free (db->path);
-  db->path = g_strdup (path);
-  sqlite3_db_config (db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-  if (has_wal && !tl_database_exec (db, "PRAGMA locking_mode = EXCLUSIVE", error))
-    return FALSE;
-  return check_version (db, version, error);
-}
-
 /* SQLite gives -wal and -shm the mode of the database. */
 static gboolean
 create_private (const char *path, GError **error)
@@ -140,6 +58,18 @@ create_private (const char *path, GError **error)
   return TRUE;
 }
 
+/* A new database gets room for checksums before its first page is written. */
+static gboolean
+reserve_bytes (TlDatabase *db, GError **error)
+{
+  int reserve = TL_PAGE_SUM_LENGTH;
+
+  if (sqlite3_file_control (db->handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve) == SQLITE_OK)
+    return TRUE;
+  tl_database_set_error (db, error);
+  return FALSE;
+}
+
 static gboolean
 configure (TlDatabase *db, GError **error)
 {
@@ -151,12 +81,14 @@ configure (TlDatabase *db, GError **error)
                    db->path);
       return FALSE;
     }
+  /* No spilled cache: a transaction reaches the log as a whole. No checkpoint inside a commit: its failure would be
+   * told to those whose changes are committed; the store's thread makes them. */
   if (!tl_database_exec (db,
                          "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;"
                          "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-                         "PRAGMA wal_autocheckpoint = 4000",
+                         "PRAGMA cache_spill = OFF; PRAGMA wal_autocheckpoint = 0",
                          error)
-      || !pragma_text (db, "PRAGMA journal_mode = WAL", &mode, error))
+      || !tl_database_text (db, "PRAGMA journal_mode = WAL", &mode, error))
     return FALSE;
   if (g_strcmp0 (mode, "wal") != 0)
     {
@@ -167,36 +99,94 @@ configure (TlDatabase *db, GError **error)
   return TRUE;
 }
 
+/* Recovers a log that is left over and moves it into the database, so that the record of its end starts from nothing. A
+ * full disk is no reason not to open: reads work, and health tells. */
 static gboolean
-quick_check (TlDatabase *db, GError **error)
+recover_log (TlDatabase *db, GError **error)
 {
-  g_autofree char *verdict = NULL;
+  g_autofree char *end_path = g_strconcat (db->path, TL_LOG_END_SUFFIX, NULL);
+  const TlLogEndRecord nothing = { 0 };
+  g_autoptr (GError) problem = NULL;
+  g_autofree char *version = NULL;
+  int rc;
 
-  if (!pragma_text (db, "PRAGMA quick_check (1)", &verdict, error))
+  if (!tl_database_text (db, "PRAGMA user_version", &version, error)) /* reads, and so recovers */
     return FALSE;
-  if (g_strcmp0 (verdict, "ok") == 0)
-    return TRUE;
+  rc = sqlite3_wal_checkpoint_v2 (db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
+    {
+      tl_database_set_error (db, &problem);
+      if (tl_error_is (problem, TL_ERROR_CORRUPT))
+        {
+          g_propagate_error (error, g_steal_pointer (&problem));
+          return FALSE;
+        }
+      tl_log_error (TL_LOG_WARNING, "the store's log stays until its disk takes writes", problem);
+    }
+  db->end = tl_log_end_open (end_path, tl_file_identity (db->path), error);
+  if (db->end == NULL)
+    return FALSE;
+  tl_log_end_set (db->end, &nothing); /* when the disk is full, what it says from before stays true */
+  tl_checked_vfs_keep_end (db->handle, db->end);
+  return TRUE;
+}
 
-  g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "the store %s is damaged: %s; restore a backup", db->path, verdict);
+static int
+on_committed (void *user_data, sqlite3 *handle, const char *name, int frames)
+{
+  TlDatabase *db = user_data;
+
+  db->log_frames = (guint)frames;
+  return SQLITE_OK;
+}
+
+/* The files, before SQLite works on them: looked at, created, rewritten. */
+static gboolean
+prepare_files (const char *path, TlStoreOpenFlags flags, TlStoreInspection *inspection, GError **error)
+{
+  if ((flags & TL_STORE_ACCEPT_CHANGED_PAGES) != 0 && g_file_test (path, G_FILE_TEST_EXISTS)
+      && !tl_store_reseal (path, error))
+    return FALSE;
+  if (!tl_store_inspect (path, flags, inspection, error) || !create_private (path, error))
+    return FALSE;
+  return !inspection->exists || inspection->checked || tl_store_upgrade (path, error);
+}
+
+/* After an order to accept damage: what is there now has to be a database. */
+static gboolean
+check_accepted (TlDatabase *db, TlStoreOpenFlags flags, GError **error)
+{
+  guint64 pages = 0;
+
+  return flags == TL_STORE_OPEN_NORMAL || tl_store_check_all (db->path, NULL, &pages, error);
+}
+
+static gboolean
+open_checked (TlDatabase *db, const TlStoreInspection *inspection, TlStoreOpenFlags flags, GError **error)
+{
+  if (!inspection->exists && !reserve_bytes (db, error))
+    return FALSE;
+  if (!configure (db, error) || !recover_log (db, error) || !check_accepted (db, flags, error)
+      || !migrate_in_transaction (db, inspection->version, error))
+    return FALSE;
+  sqlite3_wal_hook (db->handle, on_committed, db);
+  if (tl_checked_vfs_is_checked (db->handle))
+    return TRUE;
+  g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "the store %s carries no checksums; restore a backup", db->path);
   return FALSE;
 }
 
 TlDatabase *
-tl_database_open (const char *directory, GError **error)
+tl_database_open (const char *directory, TlStoreOpenFlags flags, GError **error)
 {
   g_autofree char *path = g_build_filename (directory, TL_STORE_FILE, NULL);
   g_autoptr (TlDatabase) db = NULL;
-  struct stat info;
-  int version = 0;
+  TlStoreInspection inspection = { 0 };
 
-  if (stat (path, &info) == 0 && info.st_size > 0 && !look (path, &version, error))
+  if (!prepare_files (path, flags, &inspection, error))
     return NULL;
-  if (!create_private (path, error))
-    return NULL;
-
   db = tl_database_new (path, SQLITE_OPEN_READWRITE, error);
-  if (db == NULL || !configure (db, error) || !quick_check (db, error) || !check_version (db, &version, error)
-      || !migrate_in_transaction (db, version, error))
+  if (db == NULL || !open_checked (db, &inspection, flags, error))
     return NULL;
   return g_steal_pointer (&db);
 }

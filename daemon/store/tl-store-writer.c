@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/store/tl-store-private.h"
 
+#include <unistd.h>
+
 #include "base/tl-log.h"
 
 /* The store's thread: batches, savepoints, group commit, and what has to be on disk within a second. */
@@ -10,32 +12,39 @@
 /* Writes that are not durable are synced this long after the first of them: with the sync itself inside the promised
  * second. */
 #define SYNC_DELAY_US ((gint64)800 * 1000)
+/* The log is moved into the database when it is this long: SQLite's own default, but after the answers went out. */
+#define CHECKPOINT_FRAMES 1000
 /* A checkpoint that an administrator's reader holds up, or a failed sync, is tried again. */
 #define RETRY_DELAY_US ((gint64)5 * 1000 * 1000)
 
 static void
-run_operation (TlStoreOperation *operation, TlDatabase *db)
+run_operation (TlStore *store, TlStoreOperation *operation)
 {
+  TlDatabase *db = store->db;
   gint64 before = sqlite3_total_changes64 (db->handle);
 
   if (!operation->run (operation, db, &operation->error))
     g_assert (operation->error != NULL);
+  if (tl_error_is (operation->error, TL_ERROR_CORRUPT))
+    tl_store_note_damage (store, operation->error);
   operation->changed = sqlite3_total_changes64 (db->handle) != before;
 }
 
 /* Runs one operation so that its failure leaves the others alone. FALSE: the disk failed, the batch is lost. */
 static gboolean
-run_in_savepoint (TlStoreOperation *operation, TlDatabase *db, GError **error)
+run_in_savepoint (TlStore *store, TlStoreOperation *operation, GError **error)
 {
+  TlDatabase *db = store->db;
+
   if (operation->access == TL_STORE_READ)
-    run_operation (operation, db);
+    run_operation (store, operation);
   else
     {
       guint staged = db->admission != NULL ? tl_admission_log_mark (db->admission) : 0;
 
       if (!tl_database_run (db, NULL, error, "SAVEPOINT operation"))
         return FALSE;
-      run_operation (operation, db);
+      run_operation (store, operation);
       if (operation->error != NULL ? !operation->keep_changes && !tl_database_is_disk_error (operation->error)
                                    : operation->discard_changes)
         {
@@ -76,7 +85,7 @@ run_transaction (TlStore *store, GPtrArray *batch, GError **error)
     return FALSE;
   for (guint i = 0; i < batch->len; i++)
     {
-      if (!run_in_savepoint (batch->pdata[i], db, error))
+      if (!run_in_savepoint (store, batch->pdata[i], error))
         return FALSE;
     }
   /* The log first: what it is ahead of the store is made up for at the next start (PROTOCOL 4.4). */
@@ -114,8 +123,9 @@ roll_back (TlDatabase *db)
 
 /* Reads see one snapshot. */
 static void
-run_reads (TlDatabase *db, GPtrArray *batch)
+run_reads (TlStore *store, GPtrArray *batch)
 {
+  TlDatabase *db = store->db;
   g_autoptr (GError) error = NULL;
   gboolean ok = tl_database_run (db, NULL, &error, "BEGIN");
 
@@ -127,7 +137,7 @@ run_reads (TlDatabase *db, GPtrArray *batch)
         continue;
       tl_store_operation_clear (operation);
       if (ok)
-        run_operation (operation, db);
+        run_operation (store, operation);
       else
         operation->error = g_error_copy (error);
     }
@@ -181,6 +191,8 @@ run_writes (TlStore *store, GPtrArray *batch, gboolean durable)
 
   roll_back (store->db);
   atomic_store (&store->writable, FALSE);
+  if (tl_error_is (error, TL_ERROR_CORRUPT))
+    tl_store_note_damage (store, error);
   for (guint i = 0; i < batch->len; i++)
     {
       TlStoreOperation *operation = batch->pdata[i];
@@ -189,7 +201,7 @@ run_writes (TlStore *store, GPtrArray *batch, gboolean durable)
       if (operation->access != TL_STORE_READ)
         operation->error = g_error_copy (error);
     }
-  run_reads (store->db, batch);
+  run_reads (store, batch);
 }
 
 /* Hands the batch to the main context; wakes those that wait for single operations. */
@@ -236,7 +248,7 @@ run_batch (TlStore *store, gpointer *items, guint n)
   if (writes)
     run_writes (store, batch, durable);
   else
-    run_reads (store->db, batch);
+    run_reads (store, batch);
   finish_batch (store, batch);
 }
 
@@ -255,18 +267,20 @@ sync_wal (TlDatabase *db, GError **error)
   return FALSE;
 }
 
-/* Moves the log into the database and empties it, so that erased secrets are not left in old frames. FALSE with error:
- * the disk failed; *done FALSE: a reader (of another process, or the journal's) is in the way, which is not waited for.
- */
+/* Moves the log into the database and, with TRUNCATE, empties it, so that erased secrets are not left in old frames.
+ * FALSE with error: the disk failed; *done FALSE: a reader (of another process, or the journal's) is in the way,
+ * which is not waited for. */
 static gboolean
-checkpoint (TlDatabase *db, gboolean *done, GError **error)
+checkpoint (TlDatabase *db, int mode, gboolean *done, GError **error)
 {
   int rc;
 
   tl_database_set_patience (db, 0);
-  rc = sqlite3_wal_checkpoint_v2 (db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  rc = sqlite3_wal_checkpoint_v2 (db->handle, NULL, mode, NULL, NULL);
   tl_database_set_patience (db, TL_STORE_BUSY_MS);
   *done = rc == SQLITE_OK;
+  if (*done)
+    db->log_frames = 0;
   if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY)
     return TRUE;
   tl_database_set_error (db, error);
@@ -283,19 +297,35 @@ keep_house (TlStore *store)
 
   if (ok)
     store->unsynced = FALSE;
-  if (ok && db->erase_pending)
-    ok = checkpoint (db, &done, &error);
+  if (ok && (db->erase_pending || store->checkpoint_due))
+    ok = checkpoint (db, db->erase_pending ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &done, &error);
   if (ok && done)
-    db->erase_pending = FALSE;
+    db->erase_pending = store->checkpoint_due = FALSE;
 
   store->housekeeping_due = -1;
   if (!ok)
     {
       atomic_store (&store->writable, FALSE);
       tl_log_error (TL_LOG_ERROR, "store", error); /* nobody is waiting for this answer */
+      if (tl_error_is (error, TL_ERROR_CORRUPT))
+        tl_store_note_damage (store, error);
     }
   if (!ok || !done)
     schedule_housekeeping (store, RETRY_DELAY_US);
+}
+
+static void
+close_database (TlStore *store)
+{
+  g_autofree char *end_path = g_strconcat (store->database_path, TL_LOG_END_SUFFIX, NULL);
+  g_autoptr (GError) error = NULL;
+  gboolean done;
+
+  if (!checkpoint (store->db, SQLITE_CHECKPOINT_TRUNCATE, &done, &error))
+    tl_log_error (TL_LOG_WARNING, "store", error);
+  g_clear_pointer (&store->db, tl_database_free);
+  if (error == NULL && done)
+    unlink (end_path); /* with the log goes the record of its end */
 }
 
 void *
@@ -303,7 +333,6 @@ tl_store_thread (void *data)
 {
   TlStore *store = data;
   gboolean closed = FALSE;
-  gboolean done;
 
   while (!closed)
     {
@@ -312,16 +341,14 @@ tl_store_thread (void *data)
 
       for (guint first = 0; first < n; first += MAX_BATCH)
         run_batch (store, items + first, MIN (n - first, MAX_BATCH));
+      if (store->db->log_frames >= CHECKPOINT_FRAMES && !store->checkpoint_due)
+        {
+          store->checkpoint_due = TRUE;
+          store->housekeeping_due = g_get_monotonic_time ();
+        }
       if (store->housekeeping_due >= 0 && g_get_monotonic_time () >= store->housekeeping_due)
         keep_house (store);
     }
-
-  {
-    g_autoptr (GError) error = NULL;
-
-    if (!checkpoint (store->db, &done, &error))
-      tl_log_error (TL_LOG_WARNING, "store", error);
-  }
-  g_clear_pointer (&store->db, tl_database_free);
+  close_database (store);
   return NULL;
 }

@@ -150,23 +150,55 @@ lock_directory (const char *directory, GError **error)
   return -1;
 }
 
-static void
-start_thread (TlStore *store)
+static pthread_t
+start_thread (TlStore *store, void *(*entry) (void *))
 {
   sigset_t all, before;
+  pthread_t thread;
   int rc;
 
   /* Signals are the main context's. */
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &before);
-  rc = pthread_create (&store->thread, NULL, tl_store_thread, store);
+  rc = pthread_create (&thread, NULL, entry, store);
   pthread_sigmask (SIG_SETMASK, &before, NULL);
   if (rc != 0)
-    g_error ("cannot start the store's thread: %s", g_strerror (rc));
+    g_error ("cannot start a thread of the store: %s", g_strerror (rc));
+  return thread;
+}
+
+static void
+start_check (TlStore *store)
+{
+  pthread_condattr_t attributes;
+
+  tl_check_control_init (&store->check_control);
+  pthread_mutex_init (&store->check_mutex, NULL);
+  pthread_condattr_init (&attributes);
+  pthread_condattr_setclock (&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init (&store->check_wake, &attributes);
+  pthread_condattr_destroy (&attributes);
+  store->check_thread = start_thread (store, tl_store_check_thread);
+}
+
+static void
+stop_check (TlStore *store)
+{
+  pthread_mutex_lock (&store->check_mutex);
+  tl_check_control_cancel (&store->check_control);
+  pthread_cond_signal (&store->check_wake);
+  pthread_mutex_unlock (&store->check_mutex);
+  pthread_join (store->check_thread, NULL);
 }
 
 TlStore *
 tl_store_open (const char *directory, GMainContext *context, GError **error)
+{
+  return tl_store_open_with (directory, TL_STORE_OPEN_NORMAL, context, error);
+}
+
+TlStore *
+tl_store_open_with (const char *directory, TlStoreOpenFlags flags, GMainContext *context, GError **error)
 {
   TlStore *store;
   TlDatabase *db;
@@ -174,7 +206,7 @@ tl_store_open (const char *directory, GMainContext *context, GError **error)
 
   if (fd < 0)
     return NULL;
-  db = tl_database_open (directory, error);
+  db = tl_database_open (directory, flags, error);
   if (db == NULL)
     {
       close (fd);
@@ -182,6 +214,7 @@ tl_store_open (const char *directory, GMainContext *context, GError **error)
     }
 
   store = g_new0 (TlStore, 1);
+  store->database_path = g_strdup (db->path);
   store->path = g_strdup (directory);
   store->directory = fd;
   store->db = db;
@@ -194,7 +227,8 @@ tl_store_open (const char *directory, GMainContext *context, GError **error)
   atomic_init (&store->generation, 0);
   pthread_mutex_init (&store->mutex, NULL);
   pthread_cond_init (&store->finished, NULL);
-  start_thread (store);
+  store->thread = start_thread (store, tl_store_thread);
+  start_check (store);
   return store;
 }
 
@@ -214,6 +248,7 @@ tl_store_close (TlStore *store)
     return;
 
   store->closing = TRUE;
+  stop_check (store); /* its connection would keep the log from being emptied */
   tl_queue_close (store->operations);
   while (store->completed < store->submitted)
     g_main_context_iteration (store->context, TRUE);
@@ -224,9 +259,14 @@ tl_store_close (TlStore *store)
   tl_queue_unref (store->batches);
   pthread_cond_destroy (&store->finished);
   pthread_mutex_destroy (&store->mutex);
+  pthread_cond_destroy (&store->check_wake);
+  pthread_mutex_destroy (&store->check_mutex);
+  tl_check_control_clear (&store->check_control);
+  tl_store_check_clear (&store->check);
   g_main_context_unref (store->context);
   close (store->directory);
   g_free (store->path);
+  g_free (store->database_path);
   g_free (store);
 }
 

@@ -33,7 +33,7 @@ typedef struct _TlStore TlStore;
 typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer user_data);
 
 #define TL_STORE_FILE           "twinlatch.db"
-#define TL_STORE_SCHEMA_VERSION 7
+#define TL_STORE_SCHEMA_VERSION 8
 
 /* Limits that are part of transactions (PROTOCOL 3.4). */
 #define TL_STORE_MAX_LIVE_CODES         100
@@ -47,8 +47,18 @@ typedef void (*TlStoreCallback) (const GError *error, gpointer result, gpointer 
 #define TL_STORE_EVENTS_AGE_MS          (G_GINT64_CONSTANT (7) * 86400 * 1000)
 
 /* Opens or creates <directory>/twinlatch.db (0600), migrates older schemas in one transaction. TL_ERROR_NEWER_VERSION
- * (touches nothing), READ_ONLY, CORRUPT (quick_check, not a database), IN_USE. Blocks: start-up only. */
+ * (touches nothing), READ_ONLY, CORRUPT (page 1, the schema, the log; not a database), IN_USE. Blocks, but for a time
+ * that does not grow with what is stored: start-up only. */
 TlStore *tl_store_open (const char *directory, GMainContext *context, GError **error);
+/* What an administrator may order for one start (twinlatchd(8), DAMAGED STORE). Each is followed by a check of
+ * everything before anything is served. */
+typedef enum
+{
+  TL_STORE_OPEN_NORMAL = 0,
+  TL_STORE_ACCEPT_TRUNCATED_LOG = 1, /* go on without what a damaged log cannot give back */
+  TL_STORE_ACCEPT_CHANGED_PAGES = 2, /* another program wrote into the database, and was meant to */
+} TlStoreOpenFlags;
+TlStore *tl_store_open_with (const char *directory, TlStoreOpenFlags flags, GMainContext *context, GError **error);
 /* Runs what was submitted, commits, checkpoints, closes, joins the thread; callbacks still come before it returns (it
  * iterates the context). What a callback submits meanwhile fails with UNAVAILABLE. NULL is allowed. */
 void tl_store_close (TlStore *store);
@@ -56,6 +66,25 @@ void tl_store_close (TlStore *store);
 void tl_store_flush (TlStore *store);
 /* Any thread. */
 gboolean tl_store_is_writable (TlStore *store);
+/* The check of all pages, which runs beside everything else after the start and then once a day. */
+typedef enum
+{
+  TL_STORE_CHECK_RUNNING, /* the first one is not over yet */
+  TL_STORE_CHECK_GOOD,
+  TL_STORE_CHECK_DAMAGED, /* also: a damaged page was met in passing. Stays until the gateway is started anew */
+  TL_STORE_CHECK_FAILED,  /* could not be made: the disk does not let itself be read */
+} TlStoreCheckVerdict;
+typedef struct
+{
+  TlStoreCheckVerdict verdict;
+  gint64 finished_at; /* wall clock, ms; 0: none yet */
+  guint64 pages;      /* that were read */
+  char *problem;      /* one line; NULL unless DAMAGED or FAILED */
+} TlStoreCheck;
+const char *tl_store_check_verdict_to_string (TlStoreCheckVerdict verdict);
+/* Any thread; *check is the caller's: tl_store_check_clear(). */
+void tl_store_get_check (TlStore *store, TlStoreCheck *check);
+void tl_store_check_clear (TlStoreCheck *check);
 /* A real write that changes nothing of meaning (a heartbeat row), so that health notices a full disk. result: none */
 void tl_store_probe (TlStore *store, gint64 now, TlStoreCallback callback, gpointer user_data);
 

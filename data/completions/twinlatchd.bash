@@ -16,6 +16,6 @@ _twinlatchd ()
       return
       ;;
   esac
-  COMPREPLY=($(compgen -W '--config --user --state-dir --socket --check-config --print-ready --help --version' -- "$cur"))
+  COMPREPLY=($(compgen -W '--config --user --state-dir --socket --check-config --print-ready --accept-truncated-log --accept-changed-pages --help --version' -- "$cur"))
 } &&
   complete -F _twinlatchd twinlatchd

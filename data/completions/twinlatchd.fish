@@ -6,5 +6,7 @@ complete -c twinlatchd -l state-dir -x -a '(__fish_complete_directories)' -d 'Fo
 complete -c twinlatchd -l socket -r -F -d 'Admin socket'
 complete -c twinlatchd -l check-config -d 'Check the configuration and exit'
 complete -c twinlatchd -l print-ready -d 'Print one line of JSON when ready'
+complete -c twinlatchd -l accept-truncated-log -d 'Go on without what a damaged log cannot give back'
+complete -c twinlatchd -l accept-changed-pages -d 'Take the store as another program left it'
 complete -c twinlatchd -l help -d 'Show help'
 complete -c twinlatchd -l version -d 'Show the version'

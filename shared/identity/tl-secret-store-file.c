@@ -7,20 +7,24 @@
 
 #include "base/tl-error.h"
 #include "base/tl-file.h"
+#include "crypto/tl-hash.h"
 #include "crypto/tl-keys.h"
 #include "identity/tl-secret-store-private.h"
 
 /*
  * One file a secret, "<name>.secret": a line that says the format and its version, then the value, or in an encrypted
  * store nonce || ciphertext || tag (tl_aead_seal) with format line || name as associated data, so that files cannot be
- * exchanged.
+ * exchanged. A plain file's line ends in hex SHA-256 of T ("secret-file"; name, value): rot is noticed before a key is
+ * used that was never made. Version 1 of it had no sum; it is still read.
  */
 #define FILE_SUFFIX      ".secret"
-#define FORMAT_PLAIN     "twinlatch-secret 1 plain\n"
+#define FORMAT_PLAIN_1   "twinlatch-secret 1 plain\n"
+#define FORMAT_PLAIN     "twinlatch-secret 2 plain "
 #define FORMAT_ENCRYPTED "twinlatch-secret 1 aes-256-gcm\n"
 #define KEY_LENGTH       32
-#define SEAL_OVERHEAD    (12 + 16) /* nonce and tag */
-#define FILE_MAX         (TL_SECRET_STORE_MAX_VALUE + sizeof FORMAT_ENCRYPTED + SEAL_OVERHEAD)
+#define SEAL_OVERHEAD    (12 + 16)              /* nonce and tag */
+#define SUM_LENGTH       (2 * TL_SHA256_LENGTH) /* hex digits, and then a new line */
+#define FILE_MAX         (TL_SECRET_STORE_MAX_VALUE + sizeof FORMAT_ENCRYPTED + SEAL_OVERHEAD + SUM_LENGTH)
 
 typedef struct
 {
@@ -173,6 +177,46 @@ open_sealed (FileStore *store, const TlSecret *contents, const char *name, const
   return value;
 }
 
+static char *
+plain_sum (const char *name, const void *value, gsize length)
+{
+  g_autoptr (TlTranscript) transcript = tl_transcript_new ("secret-file");
+  guint8 digest[TL_SHA256_LENGTH];
+
+  tl_transcript_add_string (transcript, name);
+  tl_transcript_add (transcript, value, length);
+  tl_transcript_hash (transcript, digest);
+  return tl_hex_encode (digest, sizeof digest);
+}
+
+static TlSecret *
+open_plain (const TlSecret *contents, const char *name, const char *path, GError **error)
+{
+  gboolean summed = has_format (contents, FORMAT_PLAIN);
+  const gsize head = strlen (summed ? FORMAT_PLAIN : FORMAT_PLAIN_1);
+  const gsize at = summed ? head + SUM_LENGTH + 1 : head;
+  const gsize length = tl_secret_length (contents);
+  const char *text = (const char *)tl_secret_data (contents);
+
+  if (length > at && length - at > TL_SECRET_STORE_MAX_VALUE)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "%s holds more than any secret: restore it from a backup", path);
+      return NULL;
+    }
+  if (summed)
+    {
+      g_autofree char *sum = length >= at ? plain_sum (name, text + at, length - at) : NULL;
+
+      if (sum == NULL || memcmp (text + head, sum, SUM_LENGTH) != 0 || text[at - 1] != '\n')
+        {
+          g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
+                       "%s is damaged: it does not carry its checksum; restore it from a backup", path);
+          return NULL;
+        }
+    }
+  return tl_secret_slice (contents, at, length - at);
+}
+
 static TlSecret *
 file_lookup (TlSecretStore *base, const char *name, GError **error)
 {
@@ -183,12 +227,14 @@ file_lookup (TlSecretStore *base, const char *name, GError **error)
 
   if (contents == NULL)
     return NULL;
-  if (has_format (contents, store->key != NULL ? FORMAT_PLAIN : FORMAT_ENCRYPTED))
+  gboolean plain = has_format (contents, FORMAT_PLAIN) || has_format (contents, FORMAT_PLAIN_1);
+  gboolean encrypted = has_format (contents, FORMAT_ENCRYPTED);
+  if (store->key != NULL ? plain : encrypted)
     wrong_kind = store->key != NULL
                      ? "is not encrypted although a key is configured: start without the key, or remove it and "
                        "make the secret anew"
                      : "is encrypted and no key is configured: provide the credential it was written with";
-  else if (!has_format (contents, store->key != NULL ? FORMAT_ENCRYPTED : FORMAT_PLAIN))
+  else if (!plain && !encrypted)
     wrong_kind = "does not start as a secret of Twinlatch does: restore it from a backup";
   if (wrong_kind != NULL)
     {
@@ -197,20 +243,14 @@ file_lookup (TlSecretStore *base, const char *name, GError **error)
     }
   if (store->key != NULL)
     return open_sealed (store, contents, name, path, error);
-  const gsize at = strlen (FORMAT_PLAIN);
-  if (tl_secret_length (contents) - at > TL_SECRET_STORE_MAX_VALUE)
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "%s holds more than any secret: restore it from a backup", path);
-      return NULL;
-    }
-  return tl_secret_slice (contents, at, tl_secret_length (contents) - at);
+  return open_plain (contents, name, path, error);
 }
 
 /* The file's bytes; in a secret because those of a plain store are. */
 static TlSecret *
 encode (FileStore *store, const char *name, TlSecret *value)
 {
-  const char *format = store->key != NULL ? FORMAT_ENCRYPTED : FORMAT_PLAIN;
+  g_autofree char *format = NULL;
   g_autoptr (GBytes) sealed = NULL;
   const void *body = tl_secret_data (value);
   gsize length = tl_secret_length (value);
@@ -220,6 +260,12 @@ encode (FileStore *store, const char *name, TlSecret *value)
       g_autofree char *aad = associated_data (name);
       sealed = tl_aead_seal (store->key, tl_random_system (), aad, strlen (aad), body, length);
       body = g_bytes_get_data (sealed, &length);
+      format = g_strdup (FORMAT_ENCRYPTED);
+    }
+  else
+    {
+      g_autofree char *sum = plain_sum (name, body, length);
+      format = g_strconcat (FORMAT_PLAIN, sum, "\n", NULL);
     }
   TlSecret *contents = tl_secret_new (strlen (format) + length);
   memcpy (tl_secret_data_mut (contents), format, strlen (format));

@@ -483,6 +483,7 @@ class Retention(twinlatch.TestCase):
                 value = journal_check.row_hash(value, *row)
                 made.append(row + (value,))
             database.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", made)
+        twinlatch.seal_pages(gateway.state / "twinlatch.db")
         heads = {n: f"{n}:{made[n - 1][6].hex()}" for n in (100, self.OLD - 900)}
         gateway.start()
         twinlatch.until(lambda: cli.json("status")["journal_rows"] < 1100, "the old rows gone")

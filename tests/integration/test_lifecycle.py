@@ -4,7 +4,6 @@ import hashlib
 import os
 import signal
 import socket
-import sqlite3
 import stat
 import subprocess
 import time
@@ -127,16 +126,11 @@ class Lifecycle(twinlatch.TestCase):
         self.gw.start()
         self.gw.pair_device("kept")
         self.gw.stop()
-        with sqlite3.connect(self.gw.state / "twinlatch.db") as database:
-            (current,), = database.execute("PRAGMA user_version")
-            database.execute("PRAGMA user_version = 99")
-        database.close()
+        version = self.gw.edit_database(("PRAGMA user_version",), ("PRAGMA user_version = 99",))[0][0][0]
         before = fingerprint(self.gw.state)
         self.refuses(twinlatch.EXIT_STATE, "99", "newer")
         self.assertEqual(fingerprint(self.gw.state), before)
-        with sqlite3.connect(self.gw.state / "twinlatch.db") as database:
-            database.execute(f"PRAGMA user_version = {current}")
-        database.close()
+        self.gw.edit_database((f"PRAGMA user_version = {version}",))
         self.gw.start()
         self.assertEqual([d.name for d in self.gw.admin.ListDevices().devices], ["kept"])
 

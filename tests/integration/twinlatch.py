@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real programs in a temporary directory: Gateway, Node, Cli. Waits are for events (a line, a message), never for time."""
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import signal
 import socket
 import sqlite3
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -59,9 +61,41 @@ def free_port(host="127.0.0.1"):
 def read_secret(path):
     """The value in a plain file of a secret store."""
     head, value = pathlib.Path(path).read_bytes().split(b"\n", 1)
-    if head != b"twinlatch-secret 1 plain":
+    if not re.fullmatch(rb"twinlatch-secret 2 plain [0-9a-f]{64}", head):
         raise AssertionError(f"{path} is not a plain secret: {head!r}")
     return value
+
+
+def page_sum(page, number):
+    """The checksum that the gateway's store keeps in the last 8 bytes of a page (daemon/store/tl-page-sum.c)."""
+    mask, a, b = 2**64 - 1, 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03
+
+    def mix(lane, word):
+        lane = (lane ^ word) * a & mask
+        return (lane << 29 | lane >> 35) & mask
+
+    if number == 1:  # what any SQLite writes there when it copies a database does not count
+        page = page[:24] + bytes(4) + page[28:40] + bytes(4) + page[44:92] + bytes(8) + page[100:]
+    lanes = [(number + lane) * b & mask for lane in range(4)]
+    for i, word in enumerate(struct.unpack(f"<{len(page) // 8 - 1}Q", page[:-8])):
+        lanes[i % 4] = mix(lanes[i % 4], word)
+    return functools.reduce(mix, lanes, len(page))
+
+
+def seal_pages(path):
+    """After another program than the gateway changed its database: gives every changed page its checksum."""
+    with open(path, "r+b") as file:
+        head = file.read(100)
+        size = int.from_bytes(head[16:18], "big")
+        if head[20] != 8:
+            return  # of before there were checksums
+        for number in range(1, file.seek(0, os.SEEK_END) // size + 1):
+            file.seek((number - 1) * size)
+            page = file.read(size)
+            right = struct.pack("<Q", page_sum(page, number))
+            if page[-8:] != right:
+                file.seek(number * size - 8)
+                file.write(right)
 
 
 def until(condition, what, timeout=PATIENCE, interval=0.02):
@@ -261,7 +295,9 @@ class Gateway:
     def edit_database(self, *statements):
         """Ages what is stored, between stop and start: tests of times that are too long to wait for."""
         with contextlib.closing(sqlite3.connect(self.state / "twinlatch.db")) as database, database:
-            return [database.execute(sql, values).fetchall() for sql, *values in statements]
+            answers = [database.execute(sql, values).fetchall() for sql, *values in statements]
+        seal_pages(self.state / "twinlatch.db")
+        return answers
 
     # What an operator sees.
 

@@ -219,6 +219,37 @@ test_damaged (Fixture *f, gconstpointer data)
     }
 }
 
+/* Every byte of a record: the request never runs again, and what is reported is what was. */
+static void
+test_flipped_bytes (Fixture *f, gconstpointer data)
+{
+  g_autofree char *request_id = tl_ulid_new (f->now_ms, tl_random_system ());
+  g_autofree char *name = g_strconcat (request_id, ".json", NULL);
+  g_autoptr (TlRequestResult) stored = tl_request_result_new_success ("\"output\"");
+  g_autofree char *text = NULL;
+
+  (void)data;
+  g_assert_true (tl_request_journal_start (f->journal, request_id, "disk.wipe", f->receipt, NULL));
+  g_assert_true (tl_request_journal_finish (f->journal, request_id, stored, NULL));
+  text = tl_fixture_read (f->directory, name);
+  for (char *at = text; *at != '\0'; at++)
+    {
+      *at ^= 1;
+      tl_fixture_write (f->directory, name, text);
+      *at ^= 1;
+      open_journal (f);
+      if (tl_request_journal_lookup (f->journal, request_id)->state == TL_RECORD_FINISHED)
+        {
+          g_autoptr (TlRequestResult) result = tl_request_journal_load_result (f->journal, request_id, NULL);
+
+          g_assert_cmpstr (result->output, ==, "\"output\"");
+        }
+      else
+        g_assert_cmpint (tl_request_journal_lookup (f->journal, request_id)->state, ==, TL_RECORD_DAMAGED);
+      g_assert_false (tl_request_journal_start (f->journal, request_id, "disk.wipe", f->receipt, NULL));
+    }
+}
+
 /* `started` cannot be made durable: the request must not run. */
 static void
 test_unwritable (Fixture *f, gconstpointer data)
@@ -254,6 +285,7 @@ main (int argc, char **argv)
   g_test_add ("/request-journal/crash-after-accept", Fixture, NULL, set_up, test_crash_after_accept, tear_down);
   g_test_add ("/request-journal/retention", Fixture, NULL, set_up, test_retention, tear_down);
   g_test_add ("/request-journal/damaged", Fixture, NULL, set_up, test_damaged, tear_down);
+  g_test_add ("/request-journal/flipped-bytes", Fixture, NULL, set_up, test_flipped_bytes, tear_down);
   g_test_add ("/request-journal/unwritable", Fixture, NULL, set_up, test_unwritable, tear_down);
   g_test_add ("/request-journal/one-process", Fixture, NULL, set_up, test_one_process, tear_down);
   return g_test_run ();

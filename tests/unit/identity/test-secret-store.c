@@ -367,6 +367,42 @@ test_odd_files (Fixture *fixture, gconstpointer data)
   assert_fails (store, "link", TL_ERROR_IO, "link");
 }
 
+/* A changed byte anywhere in the file of a plain store; and a file of before there were sums. */
+static void
+test_damaged_plain (Fixture *fixture, gconstpointer data)
+{
+  (void)data;
+  g_autoptr (TlSecretStore) store = open_store (fixture, FALSE);
+  g_autofree char *path = path_of (fixture, "key");
+  g_autofree char *good = NULL;
+  gsize length = 0;
+
+  put (store, "key", "a value");
+  g_assert_true (g_file_get_contents (path, &good, &length, NULL));
+  for (gsize i = 0; i < length; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      good[i] = (char)(good[i] ^ 1);
+      g_unlink (path);
+      g_assert_true (g_file_set_contents_full (path, good, (gssize)length, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+      g_assert_null (tl_secret_store_lookup_sync (store, "key", &error));
+      g_assert_error (error, TL_ERROR, TL_ERROR_CORRUPT);
+      g_assert_nonnull (strstr (error->message, path));
+      good[i] = (char)(good[i] ^ 1);
+    }
+  for (gsize i = 0; i < length; i++) /* cut short */
+    {
+      g_unlink (path);
+      g_assert_true (g_file_set_contents_full (path, good, (gssize)i, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+      assert_fails (store, "key", TL_ERROR_CORRUPT, path);
+    }
+  g_unlink (path);
+  g_assert_true (
+      g_file_set_contents_full (path, "twinlatch-secret 1 plain\nold", -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+  g_autoptr (TlSecret) old = tl_secret_store_lookup_sync (store, "key", NULL);
+  g_assert_cmpuint (tl_secret_length (old), ==, 3);
+}
+
 static void
 count_down (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -481,6 +517,7 @@ main (int argc, char **argv)
   g_test_add_func ("/secret-store/memory", test_memory);
   g_test_add ("/secret-store/file-plain", Fixture, NULL, set_up, test_file, tear_down);
   g_test_add ("/secret-store/file-encrypted", Fixture, encrypted, set_up, test_file, tear_down);
+  g_test_add ("/secret-store/damaged-plain", Fixture, NULL, set_up, test_damaged_plain, tear_down);
   g_test_add ("/secret-store/modes-plain", Fixture, NULL, set_up, test_modes, tear_down);
   g_test_add ("/secret-store/modes-encrypted", Fixture, encrypted, set_up, test_modes, tear_down);
   g_test_add ("/secret-store/permissions", Fixture, NULL, set_up, test_permissions, tear_down);

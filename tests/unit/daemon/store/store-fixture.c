@@ -2,7 +2,10 @@
 #include "store-fixture.h"
 
 #include <glib/gstdio.h>
+#include <sqlite3.h>
 #include <string.h>
+
+#include "daemon/store/tl-checked-vfs.h"
 
 void
 remove_directory (const char *path)
@@ -17,6 +20,36 @@ remove_directory (const char *path)
       g_unlink (file);
     }
   g_rmdir (path);
+}
+
+void
+fixture_sql (const char *directory, const char *sql)
+{
+  g_autofree char *path = g_build_filename (directory, TL_STORE_FILE, NULL);
+  sqlite3 *db = NULL;
+
+  tl_checked_vfs_register ();
+  g_assert_cmpint (sqlite3_open_v2 (path, &db, SQLITE_OPEN_READWRITE, TL_CHECKED_VFS), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (db);
+}
+
+guint
+fixture_root_page (const char *directory, const char *name)
+{
+  g_autofree char *path = g_build_filename (directory, TL_STORE_FILE, NULL);
+  sqlite3_stmt *query = NULL;
+  sqlite3 *db = NULL;
+  guint page;
+
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK); /* any SQLite can read it */
+  sqlite3_prepare_v2 (db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", -1, &query, NULL);
+  sqlite3_bind_text (query, 1, name, -1, SQLITE_STATIC);
+  g_assert_cmpint (sqlite3_step (query), ==, SQLITE_ROW);
+  page = (guint)sqlite3_column_int (query, 0);
+  sqlite3_finalize (query);
+  sqlite3_close (db);
+  return page;
 }
 
 void
@@ -63,6 +96,26 @@ fixture_reopen (Fixture *f)
   f->store = tl_store_open (f->directory, NULL, &error);
   g_assert_no_error (error);
   fixture_open_admission (f);
+}
+
+void
+fixture_wait_check (Fixture *f, TlStoreCheckVerdict verdict, const char *word)
+{
+  TlStoreCheck check = { 0 };
+
+  /* The thread announces it nowhere; health polls as well. */
+  for (tl_store_get_check (f->store, &check); check.finished_at == 0; tl_store_get_check (f->store, &check))
+    {
+      tl_store_check_clear (&check);
+      g_usleep (1000);
+    }
+  g_assert_cmpstr (tl_store_check_verdict_to_string (check.verdict), ==, tl_store_check_verdict_to_string (verdict));
+  if (word != NULL)
+    g_assert_nonnull (strstr (check.problem, word));
+  else
+    g_assert_null (check.problem);
+  g_assert_cmpuint (check.pages, >, 0);
+  tl_store_check_clear (&check);
 }
 
 char *

@@ -28,10 +28,16 @@ typedef struct
 void fixture_set_up (Fixture *f, gconstpointer data);
 void fixture_tear_down (Fixture *f, gconstpointer data);
 void fixture_reopen (Fixture *f);
+/* Of a table or index, from 1. */
+guint fixture_root_page (const char *directory, const char *name);
+/* Until the check of all pages is over; its verdict, and a word of its problem (NULL: there is none). */
+void fixture_wait_check (Fixture *f, TlStoreCheckVerdict verdict, const char *word);
 /* After tl_store_open(): admission.log of STORE_GATEWAY. */
 void fixture_open_admission (Fixture *f);
 char *fixture_id (Fixture *f);
 void remove_directory (const char *path);
+/* Behind the store's back, with checksums that fit afterwards; on its own connection, so also beside an open store. */
+void fixture_sql (const char *directory, const char *sql);
 #define store_test(path, function) g_test_add (path, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
 
 /* What an operation answered. copy (may be NULL) keeps the result; error and result are the test's. */

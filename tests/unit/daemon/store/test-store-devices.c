@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store-fixture.h"
 
-#include <sqlite3.h>
 #include <string.h>
 
 typedef struct
@@ -242,17 +241,13 @@ static void run_sql (Fixture *f, const char *format, ...) G_GNUC_PRINTF (2, 3);
 static void
 run_sql (Fixture *f, const char *format, ...)
 {
-  g_autofree char *path = g_build_filename (f->directory, TL_STORE_FILE, NULL);
   g_autofree char *sql = NULL;
-  sqlite3 *db = NULL;
   va_list arguments;
 
   va_start (arguments, format);
   sql = g_strdup_vprintf (format, arguments);
   va_end (arguments);
-  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
-  g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
-  sqlite3_close (db);
+  fixture_sql (f->directory, sql);
 }
 
 static void

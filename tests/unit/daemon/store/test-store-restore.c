@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -383,15 +382,11 @@ test_upgrade (Fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
   g_autofree char *id = fixture_id (f);
   g_autofree char *certificate = pair_device (f, id, 1, TL_ROLE_NODE);
-  g_autofree char *path = g_build_filename (f->directory, TL_STORE_FILE, NULL);
   g_autofree char *log = g_build_filename (f->directory, TL_ADMISSION_LOG_FILE, NULL);
-  sqlite3 *db = NULL;
 
   change (f, TL_ADMISSION_REVOKE, id);
   close_store (f);
-  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
-  g_assert_cmpint (sqlite3_exec (db, "DELETE FROM counters WHERE name = 'admission'", NULL, NULL, NULL), ==, SQLITE_OK);
-  sqlite3_close (db);
+  fixture_sql (f->directory, "DELETE FROM counters WHERE name = 'admission'");
   g_unlink (log);
   f->store = tl_store_open (f->directory, NULL, NULL);
   fixture_open_admission (f);
