@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "daemon/store/tl-checked-vfs.h"
 #include "daemon/store/tl-journal.h"
 #include "daemon/store/tl-store-private.h"
 #include "journal/tl-journal-verification.h"
@@ -60,7 +61,7 @@ edit (Fixture *f, const char *sql)
   sqlite3 *db = NULL;
 
   g_clear_pointer (&f->store, tl_store_close);
-  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_open_v2 (path, &db, SQLITE_OPEN_READWRITE, TL_CHECKED_VFS), ==, SQLITE_OK);
   g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
   sqlite3_close (db);
   f->store = tl_store_open (f->directory, NULL, NULL);
