@@ -236,6 +236,12 @@ new_stream (TlJournalService *self, TlRpcCall *call, StreamPhase phase, TlJourna
 {
   TlJournalStream *stream;
 
+  if (self->worker == NULL)
+    {
+      g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway is stopping");
+      tl_rpc_call_finish (call, error);
+      return NULL;
+    }
   if (self->streams->len >= TL_JOURNAL_READERS_MAX)
     {
       g_autoptr (GError) error

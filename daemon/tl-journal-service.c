@@ -49,6 +49,8 @@ tl_journal_service_close_all (TlJournalService *self)
   g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway is stopping");
 
   tl_journal_streams_end (self, error);
+  /* Its connection has to be gone before the store's, which then empties and removes the write-ahead log. */
+  g_clear_pointer (&self->worker, tl_journal_worker_free);
   tl_denial_log_flush (self->denials, tl_clock_monotonic_us (self->gateway->clock));
 }
 

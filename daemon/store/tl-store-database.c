@@ -7,10 +7,6 @@
 #include "base/tl-ulid.h"
 #include "daemon/store/tl-checked-vfs.h"
 
-/* An administrator's `sqlite3` may hold a lock for a moment; waiting longer would stop every operation of the daemon.
- */
-#define BUSY_TIMEOUT_MS 2000
-
 /* Nobody asks SQLite how much memory it uses; counting takes a lock at each allocation. Fails, and does not matter,
  * when the library is in use already. */
 static void
@@ -39,8 +35,14 @@ tl_database_new (const char *path, int flags, GError **error)
       tl_database_set_error (db, error);
       return NULL;
     }
-  sqlite3_busy_timeout (db->handle, BUSY_TIMEOUT_MS);
+  tl_database_set_patience (db, TL_STORE_BUSY_MS);
   return g_steal_pointer (&db);
+}
+
+void
+tl_database_set_patience (TlDatabase *db, int milliseconds)
+{
+  sqlite3_busy_timeout (db->handle, milliseconds);
 }
 
 void

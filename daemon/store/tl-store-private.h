@@ -79,6 +79,10 @@ typedef struct
 
 /* A connection through the VFS that verifies pages. */
 TlDatabase *tl_database_new (const char *path, int flags, GError **error);
+/* How long a statement waits for a lock of somebody else; TL_STORE_BUSY_MS is the default: an administrator's `sqlite3`
+ * may hold one for a moment, and waiting longer would stop every operation of the daemon. */
+#define TL_STORE_BUSY_MS 2000
+void tl_database_set_patience (TlDatabase *db, int milliseconds);
 /* The first column of the first row of a statement that is not kept: pragmas. g_free(); NULL for NULL. */
 gboolean tl_database_text (TlDatabase *db, const char *sql, char **text, GError **error);
 void tl_database_free (TlDatabase *db);

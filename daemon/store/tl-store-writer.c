@@ -268,12 +268,16 @@ sync_wal (TlDatabase *db, GError **error)
 }
 
 /* Moves the log into the database and, with TRUNCATE, empties it, so that erased secrets are not left in old frames.
- * FALSE with error: the disk failed; *done FALSE: a reader of another process is in the way. */
+ * FALSE with error: the disk failed; *done FALSE: a reader (of another process, or the journal's) is in the way,
+ * which is not waited for. */
 static gboolean
 checkpoint (TlDatabase *db, int mode, gboolean *done, GError **error)
 {
-  int rc = sqlite3_wal_checkpoint_v2 (db->handle, NULL, mode, NULL, NULL);
+  int rc;
 
+  tl_database_set_patience (db, 0);
+  rc = sqlite3_wal_checkpoint_v2 (db->handle, NULL, mode, NULL, NULL);
+  tl_database_set_patience (db, TL_STORE_BUSY_MS);
   *done = rc == SQLITE_OK;
   if (*done)
     db->log_frames = 0;

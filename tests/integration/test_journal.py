@@ -201,6 +201,23 @@ class Rows(twinlatch.TestCase):
         self.cli.run("journal", "show", "--since", "yesterday", expect=twinlatch.EXIT_USAGE)
         self.assertIn(code, self.cli.run("journal", "show").stdout)
 
+    def test_limits_of_readers(self):
+        self.assertRpcError(wire.INVALID_ARGUMENT, "invalid_argument", self.gw.admin.ReadJournal, limit=10001)
+        self.assertRpcError(wire.INVALID_ARGUMENT, "invalid_argument", self.gw.admin.VerifyJournal, head="12:ab")
+        followers = []
+        for _ in range(32):
+            followers.append(self.gw.admin.ReadJournal(limit=1, follow=True, timeout=twinlatch.PATIENCE))
+            next(followers[-1])
+        self.assertRpcError(wire.RESOURCE_EXHAUSTED, "resource_exhausted", self.gw.admin.ReadJournal, limit=1)
+        followers.pop().cancel()
+        def again():
+            with contextlib.suppress(wire.RpcError):
+                return list(self.gw.admin.ReadJournal(limit=1))
+        self.assertEqual(len(twinlatch.until(again, "a place among the readers")[0].rows), 1)
+        for follower in followers:
+            follower.cancel()
+        twinlatch.until(again, "the places of those that left")
+
     def test_verifying_as_another_program_does(self):
         with contextlib.closing(sqlite3.connect(f"file:{self.gw.state}/twinlatch.db?mode=ro", uri=True)) as database:
             self.assertIsNone(journal_check.check(database, self.cli.run("journal", "head").stdout.strip()))
@@ -266,6 +283,7 @@ class Tampering(twinlatch.TestCase):
             cls.node.submit(cls.node.result(dispatch))
             execution.result(twinlatch.PATIENCE)
         cls.node.close()
+        cls.cli.run("journal", "verify")  # a second connection to the database, which is closed in time
         cls.head = cls.cli.run("journal", "head").stdout.strip()
         cls.last = int(cls.head.split(":")[0])
         cls.gw.stop()

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "daemon/store/tl-checked-vfs.h"
 #include "daemon/store/tl-journal.h"
 #include "daemon/store/tl-store-private.h"
 #include "journal/tl-journal-verification.h"
