@@ -30,7 +30,7 @@ typedef struct
   char *admin_group;
   TlLogLevel log_level;
   gint64 device_lifetime_ms;
-  gint64 renewal_grace_ms; /* after a certificate's end (PROTOCOL 4.3) */
+  gint64 renewal_grace_ms;     /* after a certificate's end (PROTOCOL 4.3) */
   gint64 journal_retention_ms; /* older rows of the journal go */
   guint64 journal_rows;        /* and those above this many */
   TlDaemonLimits limits;

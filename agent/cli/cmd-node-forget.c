@@ -4,6 +4,7 @@
 #include "agent/cli/tl-json-out.h"
 #include "agent/cli/tl-node-process.h"
 #include "agent/cli/tl-node-scope.h"
+#include "agent/cli/tl-node-service.h"
 #include "agent/cli/tl-prompt.h"
 #include "agent/cli/tl-text.h"
 #include "agent/cli/tl-verb.h"
@@ -20,6 +21,8 @@ run (TlCli *cli, TlArgs *args, GError **error)
   g_autofree char *name = NULL;
   g_autofree char *question = NULL;
   g_autoptr (TlNodeStatus) process = NULL;
+  g_auto (TlNodeServiceInfo) service = { 0 };
+  TlNodeServiceKind kind;
 
   if (!tl_node_scope_enter (cli, tl_args_flag (args, "system"), error))
     return FALSE;
@@ -32,6 +35,13 @@ run (TlCli *cli, TlArgs *args, GError **error)
     {
       g_set_error (error, TL_ERROR, TL_ERROR_IN_USE, _ ("a node process (pid %d) uses this pairing; stop it first"),
                    (int)process->pid);
+      return FALSE;
+    }
+  if (tl_node_service_find (cli, tl_args_flag (args, "system"), marker->gateway_id, &kind, &service) && service.running)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_IN_USE,
+                   _ ("the node service (%s) uses this pairing; stop it first with twinlatch node uninstall"),
+                   service.name);
       return FALSE;
     }
   gateway_id = g_strdup (marker->gateway_id);

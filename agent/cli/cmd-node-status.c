@@ -172,6 +172,8 @@ link_in_words (TlCli *cli, const TlNodeStatus *process)
   if (process->transport[0] != '\0')
     return g_strdup_printf (_ ("%s, to %s"), process->transport,
                             process->address[0] != '\0' ? process->address : _ ("an unknown address"));
+  if (process->attempts == 0)
+    return g_strdup (_ ("none yet"));
   if (process->next_attempt_ms == 0)
     return g_strdup_printf (_ ("none; attempt %d is under way"), (int)process->attempts);
   next = tl_cli_time (cli, process->next_attempt_ms);

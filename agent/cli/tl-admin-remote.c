@@ -83,6 +83,7 @@ tl_admin_remote_new (TlCli *cli, const char *gateway, GError **error)
 {
   g_autoptr (TlAdminRemote) remote = g_new0 (TlAdminRemote, 1);
   const TlNodeMarker *marker;
+  guint connect_ms;
 
   remote->cli = cli;
   remote->state = tl_node_state_open (tl_cli_state_dir (cli), gateway, error);
@@ -100,9 +101,10 @@ tl_admin_remote_new (TlCli *cli, const char *gateway, GError **error)
   remote->rpc_identity = make_rpc_identity (remote->identity, error);
   if (remote->rpc_identity == NULL)
     return NULL;
-  /* A long --timeout is for the answer. */
-  remote->client
-      = make_client (remote, remote->rpc_identity, MIN (tl_cli_timeout_ms (cli), TL_CLI_DEFAULT_TIMEOUT_MS), error);
+  /* Over before the call's own deadline, so that a gateway out of reach is called that; a long --timeout is for the
+   * answer. */
+  connect_ms = MIN (tl_cli_timeout_ms (cli), TL_CLI_DEFAULT_TIMEOUT_MS) / 10 * 9;
+  remote->client = make_client (remote, remote->rpc_identity, MAX (connect_ms, 1), error);
   return remote->client != NULL ? g_steal_pointer (&remote) : NULL;
 }
 

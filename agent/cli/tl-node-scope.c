@@ -37,28 +37,30 @@ find_user (GError **error)
   return user;
 }
 
-/* A folder that root made a moment ago, or finds as its own, becomes the user's; one of another user is left alone. */
+/* Only a folder that was made here becomes the user's: one that is there already is somebody's. */
 static gboolean
-give_folder (const char *path, const struct passwd *user, GError **error)
+make_folder (const char *path, const struct passwd *user, GError **error)
 {
   struct stat info;
-  int fd;
 
-  if (mkdir (path, 0700) != 0 && errno != EEXIST)
+  if (mkdir (path, 0700) == 0)
+    {
+      if (lchown (path, user->pw_uid, user->pw_gid) == 0)
+        return TRUE;
+      tl_error_set_errno (error, errno, _ ("cannot give %s to the user %s"), path, TL_NODE_USER);
+      return FALSE;
+    }
+  if (errno != EEXIST || stat (path, &info) != 0)
     {
       tl_error_set_errno (error, errno, _ ("cannot make %s"), path);
       return FALSE;
     }
-  fd = open (path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0 || fstat (fd, &info) != 0 || (info.st_uid == 0 && fchown (fd, user->pw_uid, user->pw_gid) != 0))
-    {
-      tl_error_set_errno (error, errno, _ ("cannot give %s to the user %s"), path, TL_NODE_USER);
-      if (fd >= 0)
-        close (fd);
-      return FALSE;
-    }
-  close (fd);
-  return TRUE;
+  if (info.st_uid == user->pw_uid)
+    return TRUE;
+  g_set_error (error, TL_ERROR, TL_ERROR_FAILED_PRECONDITION,
+               _ ("%s does not belong to the user %s; give it to them (chown), or name a folder that is not there yet"),
+               path, TL_NODE_USER);
+  return FALSE;
 }
 
 static gboolean
@@ -98,7 +100,7 @@ tl_node_scope_enter (TlCli *cli, gboolean system, GError **error)
                    _ ("--system is for root (or the user %s); try it with sudo"), TL_NODE_USER);
       return FALSE;
     }
-  return give_folder (tl_cli_state_dir (cli), user, error) && become (user, error);
+  return make_folder (tl_cli_state_dir (cli), user, error) && become (user, error);
 }
 
 gboolean

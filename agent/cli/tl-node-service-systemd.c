@@ -41,16 +41,19 @@ gboolean
 tl_node_service_has_systemd (gboolean system)
 {
   const char *runtime = g_getenv ("XDG_RUNTIME_DIR");
+  g_autofree char *usual = g_strdup_printf ("/run/user/%u", (guint)geteuid ());
   g_autofree char *manager = NULL;
 
   if (sd_booted () <= 0)
     return FALSE;
   if (system)
     return TRUE;
-  if (runtime == NULL)
+  manager = g_build_filename (runtime != NULL ? runtime : usual, "systemd", "private", NULL);
+  if (access (manager, F_OK) != 0)
     return FALSE;
-  manager = g_build_filename (runtime, "systemd", "private", NULL);
-  return access (manager, F_OK) == 0;
+  if (runtime == NULL) /* su, cron: systemctl --user finds the manager by it */
+    g_setenv ("XDG_RUNTIME_DIR", usual, TRUE);
+  return TRUE;
 }
 
 char *

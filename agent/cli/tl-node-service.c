@@ -107,10 +107,20 @@ find_pairing (TlNodeService *service, TlCli *cli, const TlNodeServiceOptions *op
   return FALSE;
 }
 
-static char *
-absolute (const char *path)
+/* A line feed in a path would be a line of its own in a unit file. path NULL: nothing to do. */
+static gboolean
+take_path (const char *path, char **taken, GError **error)
 {
-  return path != NULL ? g_canonicalize_filename (path, NULL) : NULL;
+  *taken = path != NULL ? g_canonicalize_filename (path, NULL) : NULL;
+  for (const char *c = *taken; c != NULL && *c != '\0'; c++)
+    {
+      if (!g_ascii_iscntrl (*c))
+        continue;
+      g_set_error_literal (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT,
+                           _ ("a path with control characters is not accepted"));
+      return FALSE;
+    }
+  return TRUE;
 }
 
 TlNodeService *
@@ -119,9 +129,9 @@ tl_node_service_new (TlCli *cli, const TlNodeServiceOptions *options, GError **e
   g_autoptr (TlNodeService) service = service_new (options->system);
 
   service->dry_run = options->dry_run;
-  service->config = absolute (options->config);
-  service->state_dir = absolute (options->state_dir);
-  if (!enter (service, cli, error) || !find_pairing (service, cli, options, error))
+  if (!take_path (options->config, &service->config, error)
+      || !take_path (options->state_dir, &service->state_dir, error) || !enter (service, cli, error)
+      || !find_pairing (service, cli, options, error))
     return NULL;
   return g_steal_pointer (&service);
 }

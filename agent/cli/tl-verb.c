@@ -46,6 +46,7 @@ static const TlVerb *const verbs[] = {
   &tl_verb_journal_verify,
   &tl_verb_journal_head,
   &tl_verb_status,
+  &tl_verb_doctor,
   &tl_verb_version,
   &tl_verb_help,
   NULL,

@@ -17,9 +17,13 @@ TlNetworkMonitor *tl_network_monitor_new_system (void);
 TlNetworkMonitor *tl_network_monitor_new_test (gboolean available);
 void tl_network_monitor_free (TlNetworkMonitor *monitor);
 
-/* One listener; NULL ends it. Called when availability changes. */
+/* One listener; NULL ends it. Called when the network goes (FALSE), comes back, and when it changes while it is there
+ * (TRUE). */
 void tl_network_monitor_set_func (TlNetworkMonitor *monitor, TlNetworkFunc func, gpointer user_data);
 gboolean tl_network_monitor_is_available (TlNetworkMonitor *monitor);
+/* The address of this computer that packets to "192.0.2.1:7444" leave from now; NULL when there is no way there, or for
+ * anything but a literal address. Sends nothing. g_free() */
+char *tl_network_source_for (const char *peer);
 /* Test back end only. */
 void tl_network_monitor_test_set (TlNetworkMonitor *monitor, gboolean available);
 

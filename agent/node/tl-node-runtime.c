@@ -20,8 +20,8 @@
 /* Acknowledgements are cumulative, and each costs an fsync of the cursor on this thread. What is lost by a late one is
  * that events come again after a crash, which the request records and the gateway know. */
 #define ACK_DELAY_MS      250
-#define ACK_BATCH         512 /* not more than this many events wait for one; a gateway keeps 10 000 */
-#define REFUSALS_BELIEVED 2   /* one may be a gateway that was just restarting */
+#define ACK_BATCH         2048 /* not more than this many events wait for one; a gateway keeps 10 000 */
+#define REFUSALS_BELIEVED 2    /* one may be a gateway that was just restarting */
 
 struct _TlNodeRuntime
 {
@@ -51,10 +51,12 @@ struct _TlNodeRuntime
   gboolean started;
   gboolean announced; /* node.started was sent */
   gboolean up;        /* the link is open */
+  gboolean network_lost;
   guint refusals;
   char *refusal;    /* what the gateway said to the certificate, until a renewal by identity ended */
   gboolean renewed; /* since the last open link: a refusal now is no reason to hurry */
   char *peer;       /* of the open link, NULL */
+  char *source;     /* our address towards it, NULL */
   const char *transport;
   guint attempts; /* since the last connection */
   gint64 next_attempt_ms;
@@ -382,6 +384,8 @@ on_opened (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer
   runtime->transport = registration->transport != NULL ? registration->transport : "";
   g_free (runtime->peer);
   runtime->peer = g_strdup (registration->peer);
+  g_free (runtime->source);
+  runtime->source = runtime->peer != NULL ? tl_network_source_for (runtime->peer) : NULL;
   tl_reconnect_connected (runtime->reconnect, tl_clock_monotonic_us (runtime->with.clock));
   tl_renewal_link_up (runtime->renewal, registration->server_time_ms);
   if (!tl_node_state_learn_addresses (runtime->state, registration->addresses, &error))
@@ -389,6 +393,9 @@ on_opened (TlGatewayLink *link, const TlLinkRegistration *registration, gpointer
   if (!runtime->announced)
     tl_gateway_link_send_event (link, "node.started", "{\"version\":\"" TL_VERSION "\"}");
   runtime->announced = TRUE;
+  /* The last acknowledgement may have been lost with the link before. */
+  if (runtime->acked_seq > 0 && runtime->acked_seq == tl_ack_tracker_seq (runtime->tracker))
+    tl_gateway_link_acknowledge (link, runtime->acked_seq, tl_ack_tracker_event_id (runtime->tracker));
   tl_request_runner_link_up (runtime->runner);
   enter_state (runtime, TL_NODE_CONNECTED, detail);
 }
@@ -502,12 +509,37 @@ reconnect_soon (TlNodeRuntime *runtime, const char *why)
   set_source (runtime, &runtime->retry, 0, on_retry);
 }
 
+/* After an outage, or with another address of ours, an open connection is dead without anybody noticing (a NAT forgot
+ * it, the answers go to the old address). */
+static gboolean
+is_link_doubtful (TlNodeRuntime *runtime, gboolean came_back)
+{
+  g_autofree char *source = NULL;
+
+  if (!runtime->up || runtime->peer == NULL)
+    return runtime->up && came_back;
+  source = tl_network_source_for (runtime->peer);
+  return came_back || (source != NULL && g_strcmp0 (source, runtime->source) != 0);
+}
+
 static void
 on_network (TlNetworkMonitor *monitor, gboolean available, gpointer user_data)
 {
+  TlNodeRuntime *runtime = user_data;
+  gboolean came_back = available && runtime->network_lost;
+
   (void)monitor;
-  if (available)
-    reconnect_soon (user_data, "the network came back");
+  runtime->network_lost = !available;
+  if (!available || !runtime->started || runtime->stopping)
+    return;
+  if (is_link_doubtful (runtime, came_back))
+    {
+      drop_link (runtime);
+      enter_state (runtime, TL_NODE_CONNECTING, "the network changed");
+    }
+  /* A network that changes often must not keep an attempt from ending: then only the waiting is cut short. */
+  if (came_back || runtime->link == NULL)
+    reconnect_soon (runtime, came_back ? "the network came back" : "the network changed");
 }
 
 static void
@@ -761,5 +793,6 @@ tl_node_runtime_free (TlNodeRuntime *runtime)
   g_main_context_unref (runtime->context);
   g_free (runtime->instance_id);
   g_free (runtime->peer);
+  g_free (runtime->source);
   g_free (runtime);
 }

@@ -59,6 +59,9 @@ gboolean tl_node_state_drop_next (TlNodeState *state, GError **error);
  * longer advertises go, but the one that the device was paired over. */
 gboolean tl_node_state_learn_addresses (TlNodeState *state, const char *const *advertised, GError **error);
 gboolean tl_node_state_set_addresses (TlNodeState *state, const char *const *addresses, GError **error);
+/* What the gateway advertises now, behind the addresses that are known to work; those it no longer advertises go, but
+ * the one that the device was paired over. NULL or none: nothing changes. */
+gboolean tl_node_state_learn_addresses (TlNodeState *state, const char *const *advertised, GError **error);
 /* Event cursor; (0, "") at first. */
 gboolean tl_node_state_get_cursor (TlNodeState *state, guint64 *seq, char **event_id, GError **error);
 gboolean tl_node_state_set_cursor (TlNodeState *state, guint64 seq, const char *event_id, GError **error);

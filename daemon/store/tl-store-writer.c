@@ -12,8 +12,8 @@
 /* Writes that are not durable are synced this long after the first of them: with the sync itself inside the promised
  * second. */
 #define SYNC_DELAY_US ((gint64)800 * 1000)
-/* The log is moved into the database when it is this long: SQLite's own default, but after the answers went out. */
-#define CHECKPOINT_FRAMES 1000
+/* The log is moved into the database when it is this long (16 MB), after the answers went out. */
+#define CHECKPOINT_FRAMES 4000
 /* A checkpoint that an administrator's reader holds up, or a failed sync, is tried again. */
 #define RETRY_DELAY_US ((gint64)5 * 1000 * 1000)
 

@@ -4,10 +4,15 @@
 _twinlatch_options ()
 {
   case $1 in
-    "node pair") echo "--gateway --from --name --kind --replace --yes" ;;
-    "node run") echo "--gateway --config --root --from --yes --print-ready" ;;
-    "node status") echo "" ;;
-    "node forget") echo "--yes" ;;
+    "node pair") echo "--gateway --from --name --kind --replace --yes --system" ;;
+    "node run") echo "--gateway --config --root --from --yes --system --print-ready" ;;
+    "node status") echo "--system" ;;
+    "node forget") echo "--yes --system" ;;
+    "node install") echo "--system --start --config --dry-run --gateway" ;;
+    "node uninstall") echo "--system --dry-run --gateway" ;;
+    "node start") echo "--system --gateway" ;;
+    "node stop") echo "--system --gateway" ;;
+    "node restart") echo "--system --gateway" ;;
     "pairing mint") echo "--pin --link --qr --ttl --role --label --auto-approve --attempts --out" ;;
     "pairing codes") echo "--all" ;;
     "pairing cancel") echo "" ;;
@@ -40,8 +45,33 @@ _twinlatch_options ()
     "journal verify") echo "--head --offline --database" ;;
     "journal head") echo "" ;;
     "status") echo "" ;;
+    "doctor") echo "--gateway --daemon --system --config" ;;
     "version") echo "" ;;
     "help") echo "--list-verbs" ;;
+  esac
+}
+
+# Members of what a list verb prints, a word each. Only what a shell takes as it is: names are strangers' text. At most a
+# second, and silent: no daemon, no rights, no answer are no suggestions.
+_twinlatch_ask ()
+{
+  local members=$1
+  shift
+  timeout 1 twinlatch "$@" --json 2>/dev/null </dev/null |
+    grep -oE "\"($members)\":\"[A-Za-z0-9._:-]+\"" | cut -d '"' -f 4
+}
+
+# What the first argument of a verb may be.
+_twinlatch_things ()
+{
+  case $1 in
+    "devices list") ;;
+    "devices "* | exec) _twinlatch_ask "device_id|name" devices list ;;
+    "nodes show" | "nodes capability") _twinlatch_ask "device_id|name" nodes list ;;
+    "pairing approve" | "pairing reject") _twinlatch_ask "request_id" pairing list ;;
+    "requests show" | "requests cancel") _twinlatch_ask "request_id" requests list ;;
+    "pairing cancel") _twinlatch_ask "code_id" pairing codes ;;
+    "node forget" | gateway) _twinlatch_ask "gateway_id|gateway_name" node status ;;
   esac
 }
 
@@ -51,9 +81,11 @@ _twinlatch ()
   _init_completion || return
 
   local global="--json --gateway --socket --timeout --state-dir --no-color --help --version"
-  local verb="" word group=""
+  local verb="" word group="" complete="" arguments=0
   for word in "${words[@]:1:cword-1}"; do
     [[ $word == -* ]] && continue
+    [[ -n $complete ]] && ((arguments++))
+    [[ -n $complete ]] && continue
     case $word in
       node | pairing | devices | nodes | requests | ca | journal) [[ -z $verb ]] && group=$word && verb=$word && continue ;;
     esac
@@ -62,7 +94,7 @@ _twinlatch ()
     elif [[ -n $group && $verb == "$group" ]]; then
       verb="$group $word"
     fi
-    break
+    complete=yes
   done
 
   case $prev in
@@ -86,6 +118,10 @@ _twinlatch ()
       COMPREPLY=($(compgen -W "node operator" -- "$cur"))
       return
       ;;
+    --gateway)
+      [[ $verb == "node pair" ]] || COMPREPLY=($(compgen -W "$(_twinlatch_things gateway)" -- "$cur"))
+      return
+      ;;
     --state)
       if [[ $verb == devices* ]]; then
         COMPREPLY=($(compgen -W "active suspended revoked removed" -- "$cur"))
@@ -94,7 +130,7 @@ _twinlatch ()
       fi
       return
       ;;
-    --gateway | --name | --ttl | --label | --attempts | --code | --reason | --timeout | --expires | --max-output | \
+    --name | --ttl | --label | --attempts | --code | --reason | --timeout | --expires | --max-output | \
       --device | --capability | --by | --since | --limit | --kind | --actor | --subject | --until | --head | --approved-by)
       return
       ;;
@@ -105,14 +141,15 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal status version help" -- "$cur")) ;;
-    node) COMPREPLY=($(compgen -W "pair run status forget" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal status doctor version help" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W "pair run status forget install uninstall start stop restart" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;
     nodes) COMPREPLY=($(compgen -W "list show watch capability" -- "$cur")) ;;
     requests) COMPREPLY=($(compgen -W "list show cancel" -- "$cur")) ;;
     ca) COMPREPLY=($(compgen -W "show export" -- "$cur")) ;;
     journal) COMPREPLY=($(compgen -W "show verify head" -- "$cur")) ;;
+    *) ((arguments == 0)) && COMPREPLY=($(compgen -W "$(_twinlatch_things "$verb")" -- "$cur")) ;;
   esac
 } &&
   complete -F _twinlatch twinlatch

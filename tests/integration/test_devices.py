@@ -113,6 +113,12 @@ class Devices(twinlatch.TestCase):
         streams = self.queue(device, 2)
         self.assertEqual(self.gw.admin.RevokeDevice(device=device.device_id).requests_failed, 2)
         self.assertEqual([list(s)[-1].error_reason for s in streams], ["revoked"] * 2)
+        device, node = self.open_node("queue of a removed one")
+        node.connection.close()
+        self.gw.wait_node(device.device_id, connected=False)
+        streams = self.queue(device)
+        self.assertEqual(self.gw.admin.RemoveDevice(device=device.device_id).requests_failed, 1)
+        self.assertEqual([list(s)[-1].error_reason for s in streams], ["removed"])
 
     def test_revoked_is_banned_until_cleared(self):
         device = self.gw.pair_device("banned")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How twinlatchd starts, refuses to start, and stops."""
+import contextlib
+import ctypes
 import hashlib
 import os
 import signal
@@ -179,6 +181,34 @@ class Lifecycle(twinlatch.TestCase):
             self.gw.stop()
             while "STOPPING=1" not in (message := notify.recv(4096).decode()):
                 self.assertEqual(message, "WATCHDOG=1")
+
+    def test_a_hanging_main_loop_is_not_petted(self):
+        """The watchdog is fed by the thread that decides, not by one that would go on without it."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        seize, interrupt, detach, all_threads = 0x4206, 0x4207, 17, 0x40000000
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            path = str(self.gw.folder / "notify")
+            notify.bind(path)
+            self.gw.start({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"})
+            pid = self.gw.process.pid
+            if libc.ptrace(seize, pid, None, None) != 0:  # the main thread only
+                self.skipTest(f"no ptrace here: {os.strerror(ctypes.get_errno())}")
+            libc.ptrace(interrupt, pid, None, None)
+            os.waitpid(pid, all_threads)
+            others = [t for t in os.listdir(f"/proc/{pid}/task") if int(t) != pid]
+            states = {open(f"/proc/{pid}/task/{t}/stat").read().rsplit(")", 1)[1].split()[0] for t in others}
+            notify.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    notify.recv(4096)
+            notify.settimeout(1.0)
+            self.assertNotIn("t", states, "the other threads go on")
+            self.assertRaises(TimeoutError, notify.recv, 4096)
+            libc.ptrace(detach, pid, None, None)
+            notify.settimeout(twinlatch.PATIENCE)
+            self.assertEqual(notify.recv(4096), b"WATCHDOG=1")
+            self.gw.stop()
 
     def test_secrets_are_encrypted_with_a_credential(self):
         folder = self.gw.folder / "credentials"

@@ -122,7 +122,7 @@ on_stream (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
       gateway->n_streams++;
       break;
     case TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_ACK:
-      g_assert_cmpuint (request->ack->cursor->seq, >, gateway->ack_seq);
+      g_assert_cmpuint (request->ack->cursor->seq, >=, gateway->ack_seq);
       gateway->ack_seq = request->ack->cursor->seq;
       g_free (gateway->ack_id);
       gateway->ack_id = g_strdup (request->ack->cursor->event_id);

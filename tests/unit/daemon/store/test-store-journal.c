@@ -56,13 +56,8 @@ assert_sound (Fixture *f, guint64 rows)
 static void
 edit (Fixture *f, const char *sql)
 {
-  g_autofree char *path = database (f);
-  sqlite3 *db = NULL;
-
   g_clear_pointer (&f->store, tl_store_close);
-  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
-  g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
-  sqlite3_close (db);
+  fixture_sql (f->directory, sql);
   f->store = tl_store_open (f->directory, NULL, NULL);
   g_assert_nonnull (f->store);
 }
