@@ -4,6 +4,7 @@
 #include <glib-unix.h>
 #include <glib/gi18n.h>
 #include <locale.h>
+#include <openssl/crypto.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
@@ -217,6 +218,9 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   g_autoptr (TlDaemonConfig) config = NULL;
 
+  /* gRPC's threads may be in a handshake when the process ends: libcrypto must not take its locks away at exit. It has
+   * to hear that before its first use. */
+  OPENSSL_init_crypto (OPENSSL_INIT_NO_ATEXIT, NULL);
   tune_heap ();
   setlocale (LC_ALL, "");
   bindtextdomain (GETTEXT_PACKAGE, TL_LOCALEDIR);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <glib/gi18n.h>
 #include <locale.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,6 +71,9 @@ main (int argc, char **argv)
   g_autoptr (TlArgs) args = NULL;
   g_autoptr (TlCli) cli = NULL;
 
+  /* gRPC's threads may be in a handshake when the process ends: libcrypto must not take its locks away at exit. It has
+   * to hear that before its first use. */
+  OPENSSL_init_crypto (OPENSSL_INIT_NO_ATEXIT, NULL);
   init_locale ();
   args = tl_args_parse (argc, (const char *const *)argv, &error);
   cli = tl_cli_new (args, asks_for_json (argc, argv));
