@@ -120,6 +120,25 @@ fits (const char *base, const char *id, const char *gateway)
   return marker != NULL && g_str_equal (marker->gateway_name, gateway);
 }
 
+/* Nothing fits a name: a pairing whose marker cannot be read may have been meant. */
+static void
+set_not_paired (const char *base, const GPtrArray *ids, const char *gateway, GError **error)
+{
+  for (guint i = 0; i < ids->len; i++)
+    {
+      g_autofree char *directory = g_build_filename (base, ids->pdata[i], NULL);
+      g_autoptr (GError) problem = NULL;
+      g_autoptr (TlNodeMarker) marker = tl_node_marker_load (directory, &problem);
+
+      if (marker != NULL)
+        continue;
+      g_propagate_prefixed_error (error, g_steal_pointer (&problem),
+                                  "no pairing that can be read is called \"%s\", and one cannot be read: ", gateway);
+      return;
+    }
+  g_set_error (error, TL_ERROR, TL_ERROR_NOT_PAIRED, "this computer is not paired with a gateway \"%s\"", gateway);
+}
+
 /* The id of the gateway that is meant; g_free(). */
 static char *
 choose (const char *base, const char *gateway, GError **error)
@@ -145,7 +164,7 @@ choose (const char *base, const char *gateway, GError **error)
       found = ids->pdata[i];
     }
   if (found == NULL && gateway != NULL)
-    g_set_error (error, TL_ERROR, TL_ERROR_NOT_PAIRED, "this computer is not paired with a gateway \"%s\"", gateway);
+    set_not_paired (base, ids, gateway, error);
   else if (found == NULL)
     g_set_error (error, TL_ERROR, TL_ERROR_NOT_PAIRED, "this computer is not paired with any gateway: pair it first");
   return g_strdup (found);

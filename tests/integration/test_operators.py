@@ -490,6 +490,10 @@ class CommandLine(twinlatch.TestCase):
         content = json.loads(marker.read_text())
         content["addresses"] = [f"127.0.0.1:{twinlatch.free_port()}", *content["addresses"]]
         marker.write_text(json.dumps(content))
+        damaged = laptop.cli.run("status", *laptop.options(), "--gateway", "office", expect=twinlatch.EXIT_STATE)
+        self.assertIn("cannot be read", damaged.stderr)  # changed by hand: named, not "pair first"
+        del content["sum"]
+        marker.write_text(json.dumps(content))
         laptop.cli.run("status", *laptop.options(), "--gateway", "office")
 
     def test_what_is_local_says_so(self):
