@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 INTEGRATION = ROOT / "tests" / "integration"
 # Integration files that run against the ASan + UBSan build too (a daemon or node that leaks or trips exits non-zero there).
 SANITIZED = ["test_main_job", "test_lifecycle", "test_admission", "test_pairing_security"]
-UNIT_TIMEOUT_S = 600
+UNIT_TIMEOUT_S = 1200
 BUILD_TIMEOUT_S = 900
 
 
