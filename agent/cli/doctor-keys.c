@@ -10,18 +10,17 @@
 #include "base/tl-file.h"
 #include "base/tl-secret.h"
 #include "identity/tl-certificate.h"
+#include "identity/tl-secret-store.h"
 
-#define SECRETS       "secrets"
-#define SUFFIX        ".secret"
-#define CA_KEY        "ca-key-g"
-#define SERVER_LEAF   "server-leaf.secret"
-#define HEADER_PLAIN  "twinlatch-secret 1 plain\n"
-#define HEADER_SEALED "twinlatch-secret 1 aes-256-gcm\n"
-#define BEGIN         "-----BEGIN CERTIFICATE-----"
-#define DAY_MS        (G_GINT64_CONSTANT (86400) * 1000)
-#define LEAF_LATE_MS  (2 * DAY_MS) /* of 7 days it is replaced after 4.7 */
-#define CA_SOON_MS    (90 * DAY_MS)
-#define FIX_RESTORE   _ ("restore the folder from a backup: without its keys the gateway is another one")
+#define SECRETS      "secrets"
+#define SUFFIX       ".secret"
+#define CA_KEY       "ca-key-g"
+#define SERVER_LEAF  "server-leaf.secret"
+#define BEGIN        "-----BEGIN CERTIFICATE-----"
+#define DAY_MS       (G_GINT64_CONSTANT (86400) * 1000)
+#define LEAF_LATE_MS (2 * DAY_MS) /* of 7 days it is replaced after 4.7 */
+#define CA_SOON_MS   (90 * DAY_MS)
+#define FIX_RESTORE  _ ("restore the folder from a backup: without its keys the gateway is another one")
 
 /* In locked memory: these are private keys. NULL with errno. */
 static TlSecret *
@@ -39,12 +38,6 @@ read_secret (const char *path)
   return n >= 0 ? g_steal_pointer (&value) : NULL; /* zero-filled, so it ends as a string */
 }
 
-static gboolean
-starts_with (const TlSecret *value, const char *text)
-{
-  return memcmp (tl_secret_data (value), text, strlen (text)) == 0;
-}
-
 typedef struct
 {
   guint plain, sealed, ca_keys;
@@ -60,12 +53,19 @@ count_secret (const char *folder, const char *name, Secrets *secrets)
   if (value == NULL)
     return;
   secrets->ca_keys += g_str_has_prefix (name, CA_KEY);
-  if (starts_with (value, HEADER_PLAIN))
-    secrets->plain++;
-  else if (starts_with (value, HEADER_SEALED))
-    secrets->sealed++;
-  else if (secrets->strange == NULL)
-    secrets->strange = g_strdup (path);
+  switch (tl_secret_file_kind (value))
+    {
+    case TL_SECRET_FILE_PLAIN:
+      secrets->plain++;
+      break;
+    case TL_SECRET_FILE_ENCRYPTED:
+      secrets->sealed++;
+      break;
+    case TL_SECRET_FILE_STRANGE:
+      if (secrets->strange == NULL)
+        secrets->strange = g_strdup (path);
+      break;
+    }
 }
 
 static void
@@ -176,7 +176,7 @@ tl_doctor_gateway_certificates (TlDoctor *doctor)
       return;
     }
   value = read_secret (path);
-  if (value != NULL && starts_with (value, HEADER_PLAIN))
+  if (value != NULL && tl_secret_file_kind (value) == TL_SECRET_FILE_PLAIN)
     judge_stored (doctor, (const char *)tl_secret_data (value));
   else
     tl_doctor_add (doctor, "gateway.leaf", TL_DOCTOR_SKIPPED, _ ("start twinlatchd"),

@@ -116,13 +116,14 @@ serialise (const TlLogEndRecord *record, guint8 data[RECORD_LENGTH])
 gboolean
 tl_log_end_parse (const guint8 *data, gsize length, TlLogEndRecord *record, GError **error)
 {
-  const guint8 *at = data + sizeof magic;
+  const guint8 *at;
 
   if (length != RECORD_LENGTH || memcmp (data, magic, sizeof magic) != 0 || !tl_page_is_sound (data, RECORD_LENGTH, 0))
     {
       g_set_error_literal (error, TL_ERROR, TL_ERROR_CORRUPT, "it does not carry its checksum");
       return FALSE;
     }
+  at = data + sizeof magic;
   memcpy (record->boot_id, at, TL_BOOT_ID_LENGTH);
   at += TL_BOOT_ID_LENGTH;
   memcpy (record->salts, at, TL_LOG_SALTS);

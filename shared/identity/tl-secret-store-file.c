@@ -154,6 +154,14 @@ has_format (const TlSecret *contents, const char *format)
          && memcmp (tl_secret_data (contents), format, strlen (format)) == 0;
 }
 
+TlSecretFileKind
+tl_secret_file_kind (const TlSecret *contents)
+{
+  if (has_format (contents, FORMAT_PLAIN) || has_format (contents, FORMAT_PLAIN_1))
+    return TL_SECRET_FILE_PLAIN;
+  return has_format (contents, FORMAT_ENCRYPTED) ? TL_SECRET_FILE_ENCRYPTED : TL_SECRET_FILE_STRANGE;
+}
+
 static char *
 associated_data (const char *name)
 {
@@ -224,17 +232,17 @@ file_lookup (TlSecretStore *base, const char *name, GError **error)
   g_autofree char *path = secret_path (store, name);
   g_autoptr (TlSecret) contents = read_file (store, name, path, error);
   const char *wrong_kind = NULL;
+  TlSecretFileKind kind;
 
   if (contents == NULL)
     return NULL;
-  gboolean plain = has_format (contents, FORMAT_PLAIN) || has_format (contents, FORMAT_PLAIN_1);
-  gboolean encrypted = has_format (contents, FORMAT_ENCRYPTED);
-  if (store->key != NULL ? plain : encrypted)
+  kind = tl_secret_file_kind (contents);
+  if (kind == (store->key != NULL ? TL_SECRET_FILE_PLAIN : TL_SECRET_FILE_ENCRYPTED))
     wrong_kind = store->key != NULL
                      ? "is not encrypted although a key is configured: start without the key, or remove it and "
                        "make the secret anew"
                      : "is encrypted and no key is configured: provide the credential it was written with";
-  else if (!plain && !encrypted)
+  else if (kind == TL_SECRET_FILE_STRANGE)
     wrong_kind = "does not start as a secret of Twinlatch does: restore it from a backup";
   if (wrong_kind != NULL)
     {

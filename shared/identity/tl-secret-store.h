@@ -38,6 +38,16 @@ void tl_secret_store_delete_async (TlSecretStore *store, const char *name, GCanc
                                    GAsyncReadyCallback callback, gpointer user_data);
 gboolean tl_secret_store_delete_finish (TlSecretStore *store, GAsyncResult *result, GError **error);
 
+/* What the bytes of a secret's file are, for those who look after them without the key. */
+typedef enum
+{
+  TL_SECRET_FILE_STRANGE, /* not written by this store */
+  TL_SECRET_FILE_PLAIN,
+  TL_SECRET_FILE_ENCRYPTED,
+} TlSecretFileKind;
+
+TlSecretFileKind tl_secret_file_kind (const TlSecret *contents);
+
 /* For start-up and command lines, where blocking is fine: run the call on a private main context. */
 TlSecret *tl_secret_store_lookup_sync (TlSecretStore *store, const char *name, GError **error);
 gboolean tl_secret_store_store_sync (TlSecretStore *store, const char *name, TlSecret *value, GError **error);

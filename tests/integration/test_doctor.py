@@ -220,9 +220,7 @@ class Doctor(twinlatch.TestCase):
 
     def test_one_dead_address_of_two_is_a_warning(self):
         node = self.paired()
-        marker = next(node.folder.glob("*/gateway.json"))
-        content = json.loads(marker.read_text())
-        marker.write_text(json.dumps(dict(content, addresses=[f"127.0.0.1:{twinlatch.free_port()}", self.gw.address])))
+        node.move_gateway(f"127.0.0.1:{twinlatch.free_port()}", self.gw.address)
         answer = json.loads(node.cli.run("doctor", "--json", "--gateway", self.gw.gateway_id, *node.options()).stdout)
         self.assertEqual([r["verdict"] for r in answer["items"] if r["name"] == "node.reach"], ["warning", "ok"])
 

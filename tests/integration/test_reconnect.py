@@ -167,9 +167,7 @@ class Reconnect(twinlatch.TestCase):
         address, node = self.bus(), self.paired("asleep")
         relay = Relay(("127.0.0.1", self.gw.port))
         self.addCleanup(relay.close)
-        marker = next(node.folder.glob("*/gateway.json"))
-        content = json.loads(marker.read_text())
-        marker.write_text(json.dumps(dict(content, addresses=[f"127.0.0.1:{relay.port}"])))
+        node.move_gateway(f"127.0.0.1:{relay.port}")
         self.gw.settings["advertise"] = f"127.0.0.1:{relay.port}"
         self.gw.restart()
         self.run_on_bus(node, address)
@@ -219,8 +217,7 @@ class InNamespace(Reconnect):
         self.up()
 
         node = self.paired("net", "127.0.0.1:29444", listen="0.0.0.0:29444", advertise="10.99.0.1:29444")
-        marker = next(node.folder.glob("*/gateway.json"))
-        marker.write_text(json.dumps(dict(json.loads(marker.read_text()), addresses=["10.99.0.1:29444"])))
+        node.move_gateway("10.99.0.1:29444")
         node.process = twinlatch.Process([*self.inside, twinlatch.program("twinlatch"), "node", "run", *node.options()],
                                          node.cli.environment)
         self.gw.wait_node(node.marker["device_id"])
