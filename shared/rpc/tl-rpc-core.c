@@ -153,7 +153,11 @@ void
 tl_rpc_core_shutdown (TlRpcCore *core)
 {
   core->shutting_down = TRUE;
+  /* Without the lock the tag may come, and on_shutdown() destroy the server, while gRPC still walks its listeners here.
+   */
+  pthread_mutex_lock (&core->lock);
   grpc_server_shutdown_and_notify (core->grpc, core->cq, &core->shutdown_tag);
+  pthread_mutex_unlock (&core->lock);
 }
 
 void
