@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 INTEGRATION = ROOT / "tests" / "integration"
 # Integration files that run against the ASan + UBSan build too (a daemon or node that leaks or trips exits non-zero there).
 SANITIZED = ["test_main_job", "test_lifecycle", "test_admission", "test_pairing_security"]
+SANITIZED_FULL = ["test_devices", "test_journal", "test_kill", "test_operators", "test_requests", "test_restore", "test_snapshot"]
 UNIT_TIMEOUT_S = 1200
 BUILD_TIMEOUT_S = 900
 
@@ -162,7 +163,8 @@ def main():
     if not arguments.no_asan and build(tally, "build-asan", sanitized, [
             "-Db_sanitize=address,undefined", "-Db_lundef=false"]):
         unit(tally, "unit-asan", sanitized, arguments)
-        integration(tally, "integration-asan", sanitized, [f for f in chosen if f.stem in SANITIZED], arguments)
+        names = SANITIZED + (SANITIZED_FULL if arguments.full else [])
+        integration(tally, "integration-asan", sanitized, [f for f in chosen if f.stem in names], arguments)
     return tally.close()
 
 
