@@ -250,6 +250,8 @@ class Doctor(twinlatch.TestCase):
         command = ["unshare", "--mount", "sh", "-c", script, str(self.gw.state), twinlatch.program("twinlatch"), "doctor", "--daemon",
                    "--json", "--state-dir", str(self.gw.state), "--config", str(self.gw.config)]
         done = subprocess.run(command, env=self.gw.environment, capture_output=True, text=True)
+        if not done.stdout and done.stderr.startswith(("unshare", "mount")):
+            self.skipTest("mount namespaces are not to be had here")  # a plain chroot
         rows = {r["name"]: r for r in json.loads(done.stdout)["items"]}
         self.assertEqual(rows["gateway.space"]["verdict"], "failed", rows)
 
