@@ -162,10 +162,14 @@ test_a_killed_program (Fixture *f, gconstpointer data)
 static void
 test_gives_up (Fixture *f, gconstpointer data)
 {
+  g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
+  gint64 pid = 0;
 
   (void)data;
-  start (f);
+  /* On a busy machine it is over before anybody looked: start says so. */
+  if (!tl_supervisor_start (&f->options, &pid, &error))
+    g_assert_error (error, TL_ERROR, TL_ERROR_NOT_FOUND);
   wait_nobody (f);
   text = read_log (f);
   g_assert_cmpuint (count (text, "started /bin/sh"), ==, 1);
