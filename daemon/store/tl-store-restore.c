@@ -7,6 +7,7 @@
 #include "base/tl-file.h"
 #include "base/tl-json.h"
 #include "base/tl-log.h"
+#include "base/tl-random.h"
 #include "daemon/store/tl-journal.h"
 
 /*
@@ -21,6 +22,8 @@
 #define META_RESTORED_REASON "restored_reason"
 #define SET_ASIDE_SUFFIX     ".damaged"
 #define ACTOR_GATEWAY        "gateway"
+/* 2^40: counters are below 2^53, so there is room for thousands of restorations. */
+#define JUMP_MASK ((G_GUINT64_CONSTANT (1) << 40) - 1)
 
 void
 tl_store_admission_free (TlStoreAdmission *admission)
@@ -230,6 +233,17 @@ start_log (TlStoreOperation *operation, TlDatabase *db, guint64 counter, const c
   return db->admission != NULL;
 }
 
+/* The lines that are lost had numbers too, and other copies of the store may know them: counted on from what this copy
+ * knows, a new log would one day be as long as such a copy expects, and pass for its own. */
+static guint64
+jump (guint64 counter)
+{
+  guint64 far;
+
+  tl_random_bytes (tl_random_system (), &far, sizeof far);
+  return counter + 1 + (far & JUMP_MASK);
+}
+
 /* What an administrator may want to look at is kept; one, so that it does not add up. */
 static void
 set_aside (const char *path)
@@ -262,7 +276,7 @@ replace_log (TlStoreOperation *operation, TlDatabase *db, TlStoreAdmission *admi
   admission->created = TRUE;
   if (known < 0 && (missing || devices == 0))
     return start_log (operation, db, 0, NULL, error);
-  return start_log (operation, db, MAX ((guint64)MAX (known, 0), seen),
+  return start_log (operation, db, jump (MAX ((guint64)MAX (known, 0), seen)),
                     missing ? "admission.log is missing" : problem->message, error);
 }
 

@@ -383,6 +383,52 @@ test_after_compaction (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   remove_directory (old);
 }
 
+static void
+put_back (Fixture *f, const char *copy)
+{
+  close_store (f);
+  copy_file (copy, f->directory, TL_STORE_FILE);
+  f->store = tl_store_open (f->directory, NULL, NULL);
+  fixture_open_admission (f);
+}
+
+/* The wrong backup was put back without a log, then the right one beside the log that this began: it does not know what
+ * was lost either, even when it counted as far. */
+static void
+test_another_backup (Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *out = fixture_id (f);
+  g_autofree char *revoked = fixture_id (f);
+  g_autofree char *c1 = pair_device (f, out, 1, TL_ROLE_NODE);
+  g_autofree char *c2 = pair_device (f, revoked, 2, TL_ROLE_NODE);
+  g_autofree char *log = g_build_filename (f->directory, TL_ADMISSION_LOG_FILE, NULL);
+  g_autofree char *wrong = NULL;
+  g_autofree char *right = NULL;
+
+  change (f, TL_ADMISSION_SUSPEND, out);
+  close_store (f);
+  wrong = make_copy (f->directory);
+  fixture_reopen (f);
+  change (f, TL_ADMISSION_RESUME, out);
+  change (f, TL_ADMISSION_SUSPEND,
+          out); /* 3; the new log below has a ban and the restoration: 3 if it went on from 1 */
+  close_store (f);
+  right = make_copy (f->directory);
+  fixture_reopen (f);
+  change (f, TL_ADMISSION_REVOKE, revoked);
+  close_store (f);
+  g_assert_cmpint (g_unlink (log), ==, 0);
+
+  put_back (f, wrong);
+  g_assert_true (f->admission->restored);
+  put_back (f, right);
+  g_assert_true (f->admission->restored);
+  put_back (f, right);
+  g_assert_true (f->admission->restored);
+  remove_directory (wrong);
+  remove_directory (right);
+}
+
 /* A store of before the log existed. */
 static void
 test_upgrade (Fixture *f, gconstpointer data G_GNUC_UNUSED)
@@ -412,6 +458,7 @@ main (int argc, char **argv)
   store_test ("/store/restore/start-killed", test_start_killed);
   store_test ("/store/restore/confirm-killed", test_confirm_killed);
   store_test ("/store/restore/after-compaction", test_after_compaction);
+  store_test ("/store/restore/another-backup", test_another_backup);
   store_test ("/store/restore/upgrade", test_upgrade);
   return g_test_run ();
 }
