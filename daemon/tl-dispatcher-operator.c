@@ -4,6 +4,7 @@
 #include "base/tl-error.h"
 #include "base/tl-json.h"
 #include "base/tl-ulid.h"
+#include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher-private.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-wire.h"
@@ -71,7 +72,7 @@ on_cancelled_record (const GError *error, gpointer result, gpointer user_data)
   Cancellation *self = user_data;
 
   if (error != NULL)
-    tl_rpc_call_finish (self->call, error);
+    tl_admin_fail (self->dispatcher->gateway, self->call, self->request_id, error);
   else
     answer (self->call, result, FALSE);
   cancellation_free (self);
@@ -113,8 +114,7 @@ on_device_told (const GError *error, gpointer result, gpointer user_data)
   if (error != NULL)
     {
       take_back_mark (self);
-      tl_rpc_call_finish (self->call, error);
-      cancellation_free (self);
+      on_cancelled_record (error, NULL, self);
       return;
     }
   if (request != NULL)

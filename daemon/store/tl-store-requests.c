@@ -264,12 +264,30 @@ end_request (TlDatabase *db, const TlRequestMove *move, GError **error)
          && (move->output == NULL || tl_store_keep_output (db, move->request_id, move->output, move->now, error));
 }
 
+/* An operator's word ends it: the mark, which was given with the right to, or the right as it is now. The gateway's own
+ * moves have no actor, a device's have a receipt. */
+static gboolean
+authorise_move (TlDatabase *db, const TlRequestMove *move, GError **error)
+{
+  gint64 marked;
+
+  if (move->actor == NULL || move->receipt != NULL)
+    return TRUE;
+  if (!tl_database_integer (db, &marked, error,
+                            "SELECT count (*) FROM requests WHERE request_id = ? AND cancel_at > 0"
+                            " AND cancelled_by = ?",
+                            tl_text (move->request_id), tl_text (move->actor)))
+    return FALSE;
+  return marked > 0 || tl_store_authorise (db, move->actor, TL_OPERATOR_CANCEL_REQUEST, NULL, error);
+}
+
 static gboolean
 run_move_request (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {
   const TlRequestMove *move = operation->record;
 
-  return update_request (move, db, error) && (!tl_request_state_is_final (move->to) || end_request (db, move, error));
+  return authorise_move (db, move, error) && update_request (move, db, error)
+         && (!tl_request_state_is_final (move->to) || end_request (db, move, error));
 }
 
 void

@@ -343,12 +343,12 @@ typedef struct
   const guint8 *output_sha256; /* 32 bytes */
   GBytes *receipt;            /* NULL with a final state: the gateway's own decision, the device's event is withdrawn */
   const guint8 *receipt_hash; /* H(receipt), 32 bytes: for the journal's row of a final state */
-  const char *actor;          /* JOURNAL: who ended it; NULL: the gateway itself */
+  const char *actor;          /* JOURNAL: who ended it; NULL: the gateway itself. Without a receipt an operator */
   gint64 now;
 } TlRequestMove;
 
-/* NOT_FOUND, and as said above. A final state writes its row into the journal, drops the input, keeps the output for a
- * while. result: none */
+/* NOT_FOUND, and as said above; NOT_OPERATOR: who ends it has the right no longer. A final state writes its row into
+ * the journal, drops the input, keeps the output for a while. result: none */
 void tl_store_move_request (TlStore *store, const TlRequestMove *move, TlStoreCallback callback, gpointer user_data);
 /* result: TlCapabilityRecord */
 void tl_store_get_request (TlStore *store, const char *request_id, TlStoreCallback callback, gpointer user_data);

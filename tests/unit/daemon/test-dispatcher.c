@@ -335,6 +335,21 @@ test_cancel_queued (Fixture *f, gconstpointer data)
   g_assert_cmpuint (tl_dispatcher_open_count (f->dispatcher), ==, 0);
 }
 
+/* P: whoever is no operator any more when it is committed has ended nothing, and the request goes on as if unasked. */
+static void
+test_cancel_demoted (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (tl_dispatcher_cancel_queued (f->dispatcher, DEVICE, "echo", "device:" DEVICE), ==, 1);
+  g_assert_cmpint (stored_state (f), ==, TL_REQUEST_QUEUED);
+  g_assert_cmpint (memory_state (f), ==, TL_REQUEST_QUEUED);
+  g_assert_cmpuint (count_cancels (f), ==, 0);
+  send_event (f);
+  g_assert_cmpint (memory_state (f), ==, TL_REQUEST_DISPATCHED);
+  node_says (f, DEVICE, "capability.accepted");
+  tick (f, TL_DISPATCH_CANCEL_MS);
+  g_assert_cmpint (memory_state (f), ==, TL_REQUEST_RUNNING);
+}
+
 /* The gateway was killed after the operator's word was committed: it still counts. */
 static void
 test_cancel_survives (Fixture *f, gconstpointer data)
@@ -400,6 +415,7 @@ main (int argc, char **argv)
   ADD ("4.2-times-out", test_times_out);
   ADD ("4.2-consent", test_consent);
   ADD ("4.2-cancel-queued", test_cancel_queued);
+  ADD ("4-P-cancel-demoted", test_cancel_demoted);
   ADD ("4.2-cancel-survives", test_cancel_survives);
   ADD ("4.2-cancel-grace", test_cancel_grace);
   ADD ("4.2-reloaded-deadlines", test_reloaded_deadlines);

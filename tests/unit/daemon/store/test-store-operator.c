@@ -247,6 +247,43 @@ test_execute (Fixture *f, gconstpointer data)
   assert_failed (f, &after, TL_ERROR_NOT_OPERATOR);
 }
 
+/* The mark and the end of a request are two operations: a mark that was denied ends nothing, one that was given before
+ * the rights ended still counts. */
+static void
+test_cancel_request (Fixture *f, gconstpointer data)
+{
+  g_autofree char *first = fixture_id (f);
+  g_autofree char *second = fixture_id (f);
+  TlCapabilityRecord request = { .device_id = (char *)NODE,
+                                 .capability = (char *)"echo",
+                                 .input = (char *)"{}",
+                                 .requested_by = (char *)"uid:0",
+                                 .expires_at = STORE_NOW + MINUTE_MS };
+  TlRequestMove move = { .from = 1u << TL_REQUEST_QUEUED,
+                         .to = TL_REQUEST_CANCELLED,
+                         .error_reason = "cancelled",
+                         .actor = ACTOR,
+                         .now = STORE_NOW };
+  Answer marked = ANSWER (NULL), moved = ANSWER (NULL), late = ANSWER (NULL), late_move = ANSWER (NULL);
+
+  (void)data;
+  request.request_id = first;
+  tl_store_add_request (f->store, &request, first, "{}", STORE_NOW, NULL, NULL);
+  request.request_id = second;
+  tl_store_add_request (f->store, &request, second, "{}", STORE_NOW, NULL, NULL);
+  tl_store_cancel_request (f->store, first, ACTOR, "", NULL, NULL, STORE_NOW, answer_callback, &marked);
+  revoke_operator (f);
+  move.request_id = first;
+  tl_store_move_request (f->store, &move, answer_callback, &moved);
+  tl_store_cancel_request (f->store, second, ACTOR, "", NULL, NULL, STORE_NOW, answer_callback, &late);
+  move.request_id = second;
+  tl_store_move_request (f->store, &move, answer_callback, &late_move);
+  assert_ok (f, &marked);
+  assert_ok (f, &moved);
+  assert_failed (f, &late, TL_ERROR_NOT_OPERATOR);
+  assert_failed (f, &late_move, TL_ERROR_NOT_OPERATOR);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -261,6 +298,7 @@ main (int argc, char **argv)
   ADD ("administer", test_administer);
   ADD ("demoted", test_demoted);
   ADD ("execute", test_execute);
+  ADD ("cancel-request", test_cancel_request);
 #undef ADD
   return g_test_run ();
 }
