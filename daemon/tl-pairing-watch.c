@@ -107,6 +107,14 @@ admit (TlPairingService *self, const TlPairingRecord *record)
           fingerprint, "approved_by", record->decided_by, NULL);
 }
 
+/* The certificate of before is good until the new one is used, but not for an operator's calls and streams. */
+static void
+lower (TlGateway *gateway, const TlPairingRecord *record)
+{
+  tl_admitted_set_set_role (gateway->admitted, record->device_id, record->role);
+  tl_rpc_server_reset_device (gateway->server, record->device_id, NULL, NULL);
+}
+
 static void
 finish_watch (TlPairingService *self, const char *request_id, const GError *error)
 {
@@ -141,6 +149,8 @@ on_completed (const GError *error, gpointer result, gpointer user_data)
     {
       if (record->ended != NULL)
         tl_gateway_end_certificates (self->gateway, record->ended);
+      if (record->lowered)
+        lower (self->gateway, record);
       admit (self, record);
       tl_node_registry_device_changed (self->gateway->registry, record->device_id, record->label, record->device_name,
                                        record->identity_public);

@@ -65,6 +65,7 @@ typedef struct
   gint64 requested_at, expires_at, decided_at;
   GBytes *certificate_der; /* COMPLETED */
   GPtrArray *ended;        /* char* fingerprints revoked by this completion; NULL in any other result */
+  gboolean lowered;        /* this completion took the device's role operator; FALSE in any other result */
 } TlPairingRecord;
 
 /* Numbers are those of twinlatch.v1.DeviceState minus one. */

@@ -471,6 +471,35 @@ make_change (TlStoreOperation *operation, TlDatabase *db, const TlDeviceRecord *
          && tl_store_stage_change (db, &entry, error) && journal_change (db, &entry, change, error);
 }
 
+gboolean
+tl_store_change_role_by_pairing (TlDatabase *db, const TlPairingRecord *request, gint64 now, gboolean *lowered,
+                                 GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  g_autoptr (TlDeviceRecord) device = tl_store_load_device (db, request->device_id, &local);
+  g_autoptr (TlDeviceChange) change = change_new ();
+  TlAdmissionEntry entry = { .time = now,
+                             .kind = TL_ADMISSION_ROLE,
+                             .device_id = request->device_id,
+                             .role = request->role,
+                             .actor = request->decided_by != NULL ? request->decided_by : (char *)"gateway",
+                             .reason = (char *)"paired again with a code for this role" };
+
+  *lowered = FALSE;
+  if (device == NULL && !tl_error_is_not_found (local))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (device == NULL || device->state == TL_DEVICE_REMOVED || device->role == request->role)
+    return TRUE;
+  *lowered = TRUE;
+  entry.name = device->name;
+  memcpy (entry.identity_public, device->identity_public, sizeof entry.identity_public);
+  return tl_store_apply_change (db, &entry, device, change, error) && tl_store_stage_change (db, &entry, error)
+         && journal_change (db, &entry, change, error);
+}
+
 static gboolean
 run_change_device (TlStoreOperation *operation, TlDatabase *db, GError **error)
 {

@@ -174,6 +174,7 @@ run_complete_pairing (TlStoreOperation *operation, TlDatabase *db, GError **erro
   const TlCertificateRecord *certificate = operation->record;
   g_autoptr (TlPairingRecord) request = tl_store_load_pairing (db, operation->id, error);
   g_autoptr (GPtrArray) ended = NULL;
+  gboolean lowered = FALSE;
 
   if (request == NULL)
     return FALSE;
@@ -192,6 +193,7 @@ run_complete_pairing (TlStoreOperation *operation, TlDatabase *db, GError **erro
       return FALSE;
     }
   if (!check_state (operation, db, TL_PAIRING_STATE_APPROVED, error) || !tl_store_check_device (db, request, error)
+      || !tl_store_change_role_by_pairing (db, request, operation->now, &lowered, error)
       || !tl_store_put_device (db, request, operation->now, error)
       /* PROTOCOL 4.3: at most one unused leaf. */
       || (ended = tl_store_revoke_certificates (db, request->device_id, "", TRUE, error)) == NULL
@@ -204,6 +206,7 @@ run_complete_pairing (TlStoreOperation *operation, TlDatabase *db, GError **erro
       || !tl_store_load_pairing_result (operation, db, error))
     return FALSE;
   ((TlPairingRecord *)operation->result)->ended = g_steal_pointer (&ended);
+  ((TlPairingRecord *)operation->result)->lowered = lowered;
   return TRUE;
 }
 

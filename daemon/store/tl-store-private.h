@@ -380,6 +380,10 @@ gboolean tl_store_put_certificate (TlDatabase *db, const TlCertificateRecord *ce
  * device: as it is, NULL when the store does not know it. change (may be NULL) is told what was done. */
 gboolean tl_store_apply_change (TlDatabase *db, const TlAdmissionEntry *entry, const TlDeviceRecord *device,
                                 TlDeviceChange *change, GError **error);
+/* Pairing again with a code for a lower role is a change of role: log, journal, and what an operator leaves behind.
+ * *lowered: it was one. */
+gboolean tl_store_change_role_by_pairing (TlDatabase *db, const TlPairingRecord *request, gint64 now, gboolean *lowered,
+                                          GError **error);
 /* Takes the next counter, writes it down and stages the entry (whose counter is set). */
 gboolean tl_store_stage_change (TlDatabase *db, TlAdmissionEntry *entry, GError **error);
 /* NODES: appends to a device's log. */

@@ -4,6 +4,7 @@ called directly, with an operator's certificate: the command line's politeness i
 import json
 import signal
 import threading
+import types
 import unittest
 
 import grpc
@@ -340,6 +341,20 @@ class EndOfRights(Base):
         self.assertStreamsEnd(*streams)
         with self.assertRaises(wire.RpcError):
             connection.admin.GetStatus()
+
+    def test_paired_again_as_a_node(self):
+        """Pairing again with a code for nodes demotes: the certificate of before still works, but not for operators' calls."""
+        operator = self.gw.pair_device("to be lowered", role=OPERATOR)
+        old = types.SimpleNamespace(chain_pem=operator.chain_pem, key_pem=operator.key_pem)
+        connection = self.gw.connect(old)
+        streams = self.open_streams(connection)
+        operator.tls_key = Device().tls_key
+        _, session = self.ask_to_pair(self.gw.mint("link"), operator)
+        self.gw.approve(session.request_id, session.comparison)
+        session.finish()
+        self.assertStreamsEnd(*streams)
+        self.assertRpcError(wire.PERMISSION_DENIED, "not_operator", self.gw.connect(old).admin.ListDevices)
+        self.assertEqual(self.gw.admin.GetDevice(device=operator.device_id).device.role, NODE)
 
     @unittest.skipUnless("SuspendDevice" in ADMIN, "this version does not suspend")
     def test_suspended(self):

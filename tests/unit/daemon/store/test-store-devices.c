@@ -375,6 +375,40 @@ test_seen (Fixture *f, gconstpointer data G_GNUC_UNUSED)
   g_assert_cmpint (device->last_seen_at, ==, STORE_NOW + 5);
 }
 
+/* 4.4: an operator that pairs again with a code for nodes is demoted as by SetDeviceRole: what it leaves behind ends,
+ * and an old copy of the store does not make it an operator again. */
+static void
+test_pairing_again_demotes (Fixture *f, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *device_id = fixture_id (f);
+  g_autofree char *first = pair_device (f, device_id, 1, TL_ROLE_OPERATOR);
+  g_autofree char *path = g_build_filename (f->directory, TL_STORE_FILE, NULL);
+  g_autofree char *old = NULL;
+  g_autoptr (TlCodeRecord) code = make_code (f, TL_PAIRING_LINK, TL_ROLE_NODE);
+  g_autoptr (TlDeviceRecord) device = NULL;
+  g_autofree char *attempt = fixture_id (f);
+  Answer minted = ANSWER (NULL), taken = ANSWER (NULL);
+  gsize length;
+
+  g_free (code->minted_by);
+  code->minted_by = g_strconcat ("device:", device_id, NULL);
+  tl_store_add_code (f->store, code, STORE_NOW, answer_callback, &minted);
+  assert_ok (f, &minted);
+  g_clear_pointer (&f->store, tl_store_close);
+  g_assert_true (g_file_get_contents (path, &old, &length, NULL));
+  fixture_reopen (f);
+  g_free (pair_device (f, device_id, 1, TL_ROLE_NODE));
+  tl_store_take_attempt (f->store, code->code_id, attempt, "source:192.0.2.1", STORE_NOW, answer_callback, &taken);
+  assert_failed (f, &taken, TL_ERROR_CODE_INVALID);
+  g_clear_pointer (&f->store, tl_store_close);
+  g_assert_true (g_file_set_contents (path, old, (gssize)length, NULL));
+  fixture_reopen (f);
+  g_assert_false (f->admission->restored);
+  g_assert_cmpuint (f->admission->applied, ==, 1);
+  device = find_device (f, device_id);
+  g_assert_cmpint (device->role, ==, TL_ROLE_NODE);
+}
+
 /* The device's row is what the record says after pairing again; its label wins over its name. */
 static void
 test_pairing_again_updates (Fixture *f, gconstpointer data G_GNUC_UNUSED)
@@ -440,6 +474,7 @@ main (int argc, char *argv[])
   store_test ("/store/devices/find", test_find);
   store_test ("/store/devices/list", test_list);
   store_test ("/store/devices/seen", test_seen);
+  store_test ("/store/devices/pairing-again-demotes", test_pairing_again_demotes);
   store_test ("/store/devices/pairing-again-updates", test_pairing_again_updates);
   store_test ("/store/devices/suspended-and-removed", test_suspended_and_removed);
   return g_test_run ();
