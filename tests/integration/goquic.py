@@ -56,8 +56,8 @@ class Peer:
             self.lines.put(json.loads(line))
         self.lines.put(None)
 
-    def wait(self, what, timeout=twinlatch.PATIENCE, **members):
-        """The next thing of this kind with these members; everything before it stays in `said`."""
+    def wait(self, what=None, timeout=twinlatch.PATIENCE, **members):
+        """The next thing of this kind (any, without one) with these members; everything before it stays in `said`."""
         end = time.monotonic() + timeout
         while True:
             try:
@@ -68,7 +68,7 @@ class Peer:
                 self.process.wait(timeout)
                 raise AssertionError(f"it ended before {what} {members}: {self.said[-20:]} {''.join(self.errors)}")
             self.said.append(line)
-            if line["what"] == what and all(line.get(k) == v for k, v in members.items()):
+            if what in (None, line["what"]) and all(line.get(k) == v for k, v in members.items()):
                 return line
 
     def has_said(self, what):

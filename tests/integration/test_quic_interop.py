@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """QUIC between independent implementations (issue 4, Must show 4): quic-go's client with our gateway, our client with quic-go's server."""
+import datetime
+import threading
+import time
 import unittest
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import goquic
 import mitm
 import prover
 import twinlatch
+from quicnode import QuicNode
 
 
 class EachOther(twinlatch.TestCase):
@@ -68,6 +74,247 @@ class EachOther(twinlatch.TestCase):
             with self.subTest(options):
                 closed = self.connect(server, **options).wait("closed")
                 self.assertEqual((closed["kind"], closed["code"], closed["remote"]), ("tls", code, True))
+
+
+class Base(twinlatch.TestCase):
+    """A gateway, and a device that Python paired, so that its keys are at hand."""
+
+    quic = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.program = goquic.build(cls.sandbox.root)
+        cls.gw = cls.gateway(quic=cls.quic)
+        cls.device = cls.gw.pair_device("gopher")
+
+    def connect(self, device=None, **options):
+        peer = goquic.client(self.program, self.gw, self.sandbox.root, device, **options)
+        self.addCleanup(peer.close)
+        return peer
+
+    def node(self, device, **flags):
+        node = QuicNode(self.program, self.gw, device, self.sandbox.root, **flags)
+        self.addCleanup(node.close)
+        return node
+
+
+class Client(Base):
+    """quic-go's client with a device's certificate."""
+
+    def test_health(self):
+        peer = self.connect(self.device)
+        connected = peer.wait("connected")
+        self.assertEqual((connected["alpn"], connected["resumed"]), ("twinlatch/1", False))
+        peer.wait("confirmed")
+        answer = peer.request("node.health")
+        self.assertEqual({k: answer[k] for k in ("protocol_version", "kind", "ok", "gateway_id", "node_rpc_mtls_required")},
+                         dict(protocol_version=1, kind="health", ok=True, gateway_id=self.gw.gateway_id, node_rpc_mtls_required=True))
+        self.assertLess(abs(answer["server_time_unix_ms"] - time.time() * 1000), 60000)
+
+    def test_a_dispatch_its_acknowledgement_and_its_result(self):
+        device = self.gw.pair_device("works")
+        node = self.node(device)
+        node.open()
+        states = []
+        thread = threading.Thread(target=lambda: states.extend(self.gw.execute(device.device_id, "echo", '{"a": [1, "\u00e9"]}')))
+        thread.start()
+        event, dispatch = node.next_dispatch()
+        self.assertEqual((dispatch["capability"], dispatch["input"]), ("echo", '{"a": [1, "\u00e9"]}'))
+        self.assertEqual(node.acknowledge(event)["kind"], "ack")
+        answer = node.submit(dispatch, '"done \u00e9"')
+        self.assertEqual((answer["kind"], answer["request_id"], answer["duplicate"], answer["unknown"]),
+                         ("result_accepted", dispatch["request_id"], False, False))
+        thread.join(twinlatch.PATIENCE)
+        self.assertEqual(states[-1].output, '"done \u00e9"')
+        self.assertTrue(node.submit(dispatch, '"done \u00e9"')["duplicate"])
+        self.assertTrue(node.submit(dict(dispatch, request_id=prover.ulid()), "1")["unknown"])
+
+    def test_a_cursor_outlives_the_connection_and_the_gateway(self):
+        device = self.gw.pair_device("resumes")
+        node = self.node(device)
+        node.open()
+        answers = [self.gw.admin.ExecuteCapability(device=device.device_id, capability="echo", timeout=twinlatch.PATIENCE)
+                   for _ in range(2)]
+        first, second = node.next_dispatch()[0], node.next_dispatch()[0]
+        node.acknowledge(first)
+        node.close()
+        self.gw.disconnect_strangers()
+        again = self.node(device)
+        again.open(first["seq"], first["id"])
+        event, _ = again.next_dispatch()
+        self.assertEqual((event["seq"], event["id"]), (second["seq"], second["id"]), "what was not acknowledged comes again")
+        for answer in answers:
+            answer.cancel()
+        another = self.node(device)
+        another.stream(first["seq"], prover.ulid())
+        self.assertEqual(another.peer.answer(another.events)["kind"], "reset", "a cursor of another log")
+
+    def test_bad_requests_end_their_own_stream_only(self):
+        peer = self.connect(self.device)
+        peer.wait("confirmed")
+        for error, frame in (("protocol_mismatch", dict(protocol_version=2, method="node.health")),
+                             ("unsupported_method", dict(protocol_version=1, method="node.nothing")),
+                             ("invalid_request", dict(protocol_version=1, method="node.ack_events", seq="one")),
+                             ("invalid_request", [1])):
+            with self.subTest(frame):
+                answer = peer.answer(peer.send(frame))
+                self.assertEqual((answer["kind"], answer["ok"], answer["error"]), ("error", False, error))
+        self.assertEqual(peer.answer(peer.send(dict(protocol_version=2, method="x")))["supported"], [1])
+        self.assertEqual(peer.request("node.health")["kind"], "health")
+
+    def test_frames_of_a_wrong_length(self):
+        peer = self.connect(self.device)
+        peer.wait("confirmed")
+        id = peer.send(hex="00080001" + 64 * "00", open=True)
+        self.assertEqual(peer.answer(id)["error"], "frame_too_large")
+        peer.send(id=id, hex=64 * "00", open=True)
+        twinlatch.until(lambda: self.not_sent(peer, id), "our side is told to stop")
+        for bad in ("00000000", "000000ff7b"):  # of no length; ended within a frame
+            id = peer.send(hex=bad)
+            self.assertEqual(peer.wait("ended", id=id)["kind"], "stream")
+        self.assertEqual(peer.request("node.health")["kind"], "health")
+
+    @staticmethod
+    def not_sent(peer, id):
+        peer.send(id=id, hex="00", open=True)
+        peer.request("node.health")
+        return [line for line in peer.has_said("not_sent")
+                if line["id"] == id and line["ending"] == {"kind": "stream", "code": goquic.STREAM_FRAME_TOO_LARGE}]
+
+    def test_as_many_streams_as_allowed_at_a_time(self):
+        peer = self.connect(self.device)
+        peer.wait("confirmed")
+        ids = [peer.send(hex="0000", open=True) for _ in range(64)]
+        peer.wait("ended", id=peer.send(dict(protocol_version=1, method="node.health")), kind="no_stream")
+        peer.tell("cancel", id=ids[0], code=0x108)
+        twinlatch.until(lambda: self.stream_opens(peer), "a place for another stream")
+
+    @staticmethod
+    def stream_opens(peer):
+        id = peer.send(dict(protocol_version=1, method="node.health"))
+        return peer.wait(id=id)["what"] == "answer"
+
+
+class Versions(Base):
+    def test_an_unknown_version_is_negotiated(self):
+        peer = self.connect(self.device, versions="v2,v1")
+        offered = peer.wait("version_negotiation")["theirs"]
+        self.assertIn(goquic.QUIC_V1, offered)
+        peer.wait("confirmed")
+        self.assertEqual(peer.request("node.health")["gateway_id"], self.gw.gateway_id)
+
+    def test_no_common_version(self):
+        self.assertEqual(self.connect(self.device, versions="draft-29").wait("closed")["kind"], "version")
+
+
+class Retry(Base):
+    quic = {"retry-threshold": 0}
+
+    def test_a_retry(self):
+        for _ in range(3):
+            peer = self.connect(self.device)
+            peer.wait("retry")
+            peer.wait("confirmed")
+            self.assertEqual(peer.request("node.health")["gateway_id"], self.gw.gateway_id)
+
+
+class NoRetry(Base):
+    def test_none_below_the_threshold(self):
+        peer = self.connect(self.device)
+        peer.wait("confirmed")
+        peer.request("node.health")
+        self.assertEqual(peer.has_said("retry"), [])
+
+
+class Refusals(Base):
+    """Each with its code, and nothing is answered before."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        key = serialization.load_der_private_key(cls.gw.secret("ca-key-g1"), None)
+        ca = x509.load_der_x509_certificate(cls.gw.admin.GetCaBundle().certificates[0].certificate_der)
+        cls.real_ca, cls.foreign_ca = mitm.Authority(cls.gw.gateway_id, key, ca), mitm.Authority(cls.gw.gateway_id)
+
+    def assertRefused(self, code, device=None, **options):
+        peer = self.connect(device, **options)
+        closed = peer.wait("closed")
+        self.assertEqual((closed["kind"], hex(closed["code"]), closed["remote"]), ("tls", hex(code), True))
+        self.assertEqual(peer.has_said("confirmed"), [])
+        return closed
+
+    def issued(self, authority, **validity):
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = authority.device(key.public_key(), self.device.device_id, **validity)
+        return dict(chain_pem=mitm.pem(certificate), key_pem=mitm.key_pem(key)), certificate
+
+    def record(self, *certificates):
+        """As if the gateway had issued them."""
+        self.gw.stop()
+        self.gw.edit_database(*((
+            "INSERT INTO certificates (fingerprint, device_id, serial, tls_key_fingerprint, not_before, not_after, ca_generation, used,"
+            " revoked, request_id) SELECT ?, device_id, ?, ?, ?, ?, ca_generation, 1, 0, NULL FROM certificates WHERE device_id = ?"
+            " LIMIT 1", fingerprint, f"{c.serial_number:x}", fingerprint, int(c.not_valid_before.timestamp() * 1000),
+            int(c.not_valid_after.timestamp() * 1000), self.device.device_id)
+            for c in certificates for fingerprint in [c.fingerprint(hashes.SHA256()).hex()]))
+        self.gw.start()
+
+    def test_no_alpn(self):
+        self.assertRefused(goquic.NO_ALPN, self.device, alpn="")
+
+    def test_another_alpn(self):
+        self.assertRefused(goquic.NO_ALPN, self.device, alpn="h3,twinlatch/2")
+        self.connect(self.device, alpn="h3,twinlatch/1").wait("confirmed")
+
+    def test_no_certificate(self):
+        self.assertRefused(goquic.CERTIFICATE_REQUIRED)
+
+    def test_a_foreign_ca(self):
+        self.assertRefused(goquic.UNKNOWN_CA, **self.issued(self.foreign_ca)[0])
+        with self.subTest("another gateway's"):
+            self.assertRefused(goquic.UNKNOWN_CA, **self.issued(mitm.Authority(prover.ulid()))[0])
+
+    def test_of_our_ca_but_not_recorded(self):
+        self.assertRefused(goquic.REVOKED, **self.issued(self.real_ca)[0])
+
+    def test_expired_and_not_yet_valid(self):
+        now = datetime.datetime.utcnow()
+        hour = datetime.timedelta(hours=1)
+        good, expired, early = (self.issued(self.real_ca, start=start, end=end) for start, end in (
+            (now - hour, now + hour), (now - 2 * hour, now - hour), (now + hour, now + 2 * hour)))
+        self.record(*(certificate for _, certificate in (good, expired, early)))
+        self.connect(**good[0]).wait("confirmed")
+        self.assertRefused(goquic.EXPIRED, **expired[0])
+        self.assertRefused(goquic.EXPIRED, **early[0])
+
+    def test_revoked(self):
+        device = self.gw.pair_device("to be revoked")
+        self.connect(device).wait("confirmed")
+        self.gw.admin.RevokeDevice(device=device.device_id)
+        self.assertRefused(goquic.REVOKED, device)
+
+    def test_suspended_and_resumed(self):
+        device = self.gw.pair_device("to be suspended")
+        self.gw.admin.SuspendDevice(device=device.device_id)
+        self.assertRefused(goquic.REVOKED, device)
+        self.gw.admin.ResumeDevice(device=device.device_id)
+        self.connect(device).wait("confirmed")
+
+    def test_the_gateways_own_certificate(self):
+        chain, key = self.gw.server_pems()
+        self.assertRefused(goquic.BAD_CERTIFICATE, chain_pem=chain, key_pem=key)
+
+    def test_an_eager_client_gets_no_answer(self):
+        """A client's handshake is complete before it is refused: what it sends then is not looked at."""
+        peer = self.connect(**self.issued(self.foreign_ca)[0])
+        try:
+            for _ in range(50):
+                peer.send(dict(protocol_version=1, method="node.health"))
+        except BrokenPipeError:
+            pass  # it has ended already
+        peer.wait("closed", kind="tls", code=goquic.UNKNOWN_CA)
+        self.assertEqual(peer.has_said("answer"), [])
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ class Sandbox:
 class Gateway:
     """twinlatchd --user in a sandbox."""
 
-    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True):
+    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True, quic=None):
         self.sandbox, self.folder = sandbox, sandbox.root / name
         self.folder.mkdir(mode=0o700)
         self.state, self.config = self.folder / "state", self.folder / "twinlatchd.conf"
@@ -220,6 +220,7 @@ class Gateway:
         self.environment = dict(sandbox.environment, XDG_RUNTIME_DIR=str(self.runtime))
         self.settings = dict(dict(name="test gateway", listen=self.address, advertise=self.address), **(gateway or {}))
         self.limits = dict(RELAXED if limits is None else limits)
+        self.quic = dict(quic or {})
         self.process, self.connections, self.logs = None, [], []
         if start:
             self.start()
@@ -227,6 +228,8 @@ class Gateway:
     def write_config(self):
         text = "[gateway]\n" + "".join(f"{k}={v}\n" for k, v in self.settings.items())
         text += "[limits]\n" + "".join(f"{k}={v}\n" for k, v in self.limits.items())
+        if self.quic:
+            text += "[quic]\n" + "".join(f"{k}={v}\n" for k, v in self.quic.items())
         self.config.write_text(text)
 
     def command(self, *more):
