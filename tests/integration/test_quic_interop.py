@@ -5,8 +5,6 @@ import threading
 import time
 import unittest
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import goquic
@@ -233,9 +231,7 @@ class Refusals(Base):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        key = serialization.load_der_private_key(cls.gw.secret("ca-key-g1"), None)
-        ca = x509.load_der_x509_certificate(cls.gw.admin.GetCaBundle().certificates[0].certificate_der)
-        cls.real_ca, cls.foreign_ca = mitm.Authority(cls.gw.gateway_id, key, ca), mitm.Authority(cls.gw.gateway_id)
+        cls.real_ca, cls.foreign_ca = mitm.gateways_authority(cls.gw), mitm.Authority(cls.gw.gateway_id)
 
     def assertRefused(self, code, device=None, **options):
         peer = self.connect(device, **options)
@@ -248,17 +244,6 @@ class Refusals(Base):
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = authority.device(key.public_key(), self.device.device_id, **validity)
         return dict(chain_pem=mitm.pem(certificate), key_pem=mitm.key_pem(key)), certificate
-
-    def record(self, *certificates):
-        """As if the gateway had issued them."""
-        self.gw.stop()
-        self.gw.edit_database(*((
-            "INSERT INTO certificates (fingerprint, device_id, serial, tls_key_fingerprint, not_before, not_after, ca_generation, used,"
-            " revoked, request_id) SELECT ?, device_id, ?, ?, ?, ?, ca_generation, 1, 0, NULL FROM certificates WHERE device_id = ?"
-            " LIMIT 1", fingerprint, f"{c.serial_number:x}", fingerprint, int(c.not_valid_before.timestamp() * 1000),
-            int(c.not_valid_after.timestamp() * 1000), self.device.device_id)
-            for c in certificates for fingerprint in [c.fingerprint(hashes.SHA256()).hex()]))
-        self.gw.start()
 
     def test_no_alpn(self):
         self.assertRefused(goquic.NO_ALPN, self.device, alpn="")
@@ -283,7 +268,7 @@ class Refusals(Base):
         hour = datetime.timedelta(hours=1)
         good, expired, early = (self.issued(self.real_ca, start=start, end=end) for start, end in (
             (now - hour, now + hour), (now - 2 * hour, now - hour), (now + hour, now + 2 * hour)))
-        self.record(*(certificate for _, certificate in (good, expired, early)))
+        mitm.record(self.gw, self.device.device_id, *(certificate for _, certificate in (good, expired, early)))
         self.connect(**good[0]).wait("confirmed")
         self.assertRefused(goquic.EXPIRED, **expired[0])
         self.assertRefused(goquic.EXPIRED, **early[0])

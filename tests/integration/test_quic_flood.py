@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Datagrams of strangers (issue 4, Must show 5; "Bad input gets"): spoofed Initials, garbage, replayed tokens from many addresses cost
+bounded memory, are counted, and stop neither the daemon nor the nodes that are connected. Round trips under a flood are
+measured by tests/bench (quic_flood_p99)."""
+import json
+import pathlib
+import statistics
+import subprocess
+import threading
+import time
+import unittest
+
+import goquic
+import twinlatch
+
+RATE = 10000  # a second
+SECONDS = 10 if twinlatch.FULL else 2
+SHORT = 5 if twinlatch.FULL else 0.5  # each of the other kinds
+NODES = 4
+SLACK_KIB = 4096  # the allocator's
+HALF_OPEN_KIB = 80  # measured: 56 kB a half-open connection
+
+
+def memory_kib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1])
+
+
+class Asker:
+    """A connected node that asks for health without a pause, until it is stopped; `times` in microseconds."""
+
+    def __init__(self, peer):
+        self.peer, self.times, self.error, self.on = peer, [], None, True
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            while self.on:
+                began = time.monotonic_ns()
+                self.peer.request("node.health")
+                self.times.append((time.monotonic_ns() - began) // 1000)
+        except Exception as error:
+            self.error = error
+
+    def stop(self):
+        self.on = False
+        self.thread.join(twinlatch.PATIENCE)
+        if self.error is not None:
+            raise self.error
+        return self.times
+
+
+class Base(twinlatch.TestCase):
+    quic = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.program = goquic.build(cls.sandbox.root)
+        cls.gw = cls.gateway(quic=cls.quic)
+        cls.device = cls.gw.pair_device("connected")
+
+    def flood(self, mode, seconds, rate=RATE):
+        done = subprocess.run([str(twinlatch.BUILD / "tests/helpers/quic-flood"), "--port", str(self.gw.port), "--mode", mode,
+                               "--rate", str(rate), "--seconds", str(seconds)], capture_output=True, text=True,
+                              timeout=seconds + twinlatch.PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def counters(self):
+        return self.gw.admin.GetStatus().quic
+
+    def settled(self):
+        """Nothing half open is left: what was taken for a flood is given back by then."""
+        twinlatch.until(lambda: self.counters().half_open == 0, "the last half-open connection's end")
+        return memory_kib(self.gw.process.pid)
+
+    def connect(self):
+        peer = goquic.client(self.program, self.gw, self.sandbox.root, self.device)
+        self.addCleanup(peer.close)
+        peer.wait("confirmed")
+        return peer
+
+    def assertKept(self, peers):
+        """The connections of before are those of now."""
+        for peer in peers:
+            self.assertEqual(peer.request("node.health")["kind"], "health")
+            self.assertEqual(peer.has_said("closed"), [])
+        self.assertTrue(self.gw.process.running)
+
+    def assertNoAmplifier(self, done):
+        self.assertLessEqual(done["answer_bytes"], 3 * done["sent_bytes"])
+
+
+class WithRetry(Base):
+    quic = {"retry-threshold": 0}
+
+    def test_spoofed_initials(self):
+        peers = [self.connect() for _ in range(NODES)]
+        self.flood("initial", 0.5)  # what is allocated once
+        memory, before = self.settled(), self.counters()
+        askers = [Asker(peer) for peer in peers]
+        done = self.flood("initial", SECONDS)
+        times = sorted(t for asker in askers for t in asker.stop())
+        after = self.counters()
+        left = self.settled()
+        print(f"# {done['sent']} Initials in {done['seconds']} s, {done['retries']} Retries seen; {len(times)} answers to nodes, us: p50"
+              f" {statistics.median(times):.0f}, p99 {times[len(times) * 99 // 100]}, most {times[-1]}; RssAnon {memory} kB before,"
+              f" {left} after", flush=True)
+        self.assertKept(peers)
+        self.assertNoAmplifier(done)
+        self.assertGreater(done["retries"], 0)
+        self.assertGreaterEqual(after.retries - before.retries, done["retries"])
+        self.assertEqual(after.accepted, before.accepted)
+        self.assertEqual(after.half_open, 0, "nothing is kept of an address that was not proven")
+        if not twinlatch.SANITIZED:
+            self.assertLess(left, memory + SLACK_KIB)
+
+    def test_everything_else(self):
+        """Each kind is counted as what it is, and leaves nothing behind."""
+        peers = [self.connect() for _ in range(NODES)]
+        counted = {"garbage": ["garbage"], "truncated": ["garbage"], "short": ["garbage", "resets"], "version": ["versions"],
+                   "token": ["bad_tokens"], "mix": ["garbage", "versions", "bad_tokens", "retries"]}
+        for mode, names in counted.items():
+            with self.subTest(mode):
+                memory, before = self.settled(), self.counters()
+                done = self.flood(mode, SHORT)
+                after, left = self.counters(), self.settled()
+                grown = {n: getattr(after, n) - getattr(before, n)
+                         for n in ("retries", "bad_tokens", "garbage", "resets", "versions", "over_limit", "refused")}
+                print(f"# {mode}: {done['sent']} sent, {done['answers']} answers; counted {grown}; RssAnon {memory} kB before,"
+                      f" {left} after", flush=True)
+                self.assertGreater(sum(grown[n] for n in names), 0)
+                self.assertEqual(after.accepted, before.accepted)
+                self.assertNoAmplifier(done)
+                self.assertKept(peers)
+                if not twinlatch.SANITIZED:
+                    self.assertLess(left, memory + SLACK_KIB)
+
+    def test_a_replayed_initial_with_a_right_token(self):
+        """Is one connection, not one for each."""
+        peers = [self.connect()]
+        before = self.counters()
+        done = self.flood("replay", SHORT)
+        after = self.counters()
+        self.assertLessEqual(after.half_open, before.half_open + 1)
+        self.assertEqual(after.accepted, before.accepted)
+        self.assertNoAmplifier(done)
+        self.assertKept(peers)
+
+
+class WithoutRetry(Base):
+    """Below the threshold a stranger's Initial is believed: so many of them, and no more, are half open at a time."""
+
+    quic = {"retry-threshold": 16}
+
+    def test_the_threshold_bounds_what_is_half_open(self):
+        peers = [self.connect() for _ in range(NODES)]
+        self.flood("initial", 0.2)
+        memory, before = self.settled(), self.counters()
+        most = []
+        watching = threading.Event()
+
+        def watch():
+            while not watching.is_set():
+                most.append((self.counters().half_open, memory_kib(self.gw.process.pid)))
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            done = self.flood("initial", SECONDS / 2)
+        finally:
+            watching.set()
+            thread.join()
+        half_open = max(h for h, _ in most)
+        self.assertGreater(half_open, 0)
+        self.assertLessEqual(half_open, 17)
+        self.assertGreater(self.counters().retries, before.retries)
+        self.assertNoAmplifier(done)
+        self.assertKept(peers)
+        left = self.settled()
+        print(f"# at most {half_open} half open; RssAnon {memory} kB before, {max(m for _, m in most)} at most, {left} after",
+              flush=True)
+        self.assertGreater(self.counters().refused, before.refused, "a handshake that nobody went on with is a refused one")
+        if not twinlatch.SANITIZED:
+            self.assertLess(max(m for _, m in most), memory + SLACK_KIB + 17 * HALF_OPEN_KIB)
+            self.assertLess(left, memory + SLACK_KIB)
+
+
+if __name__ == "__main__":
+    unittest.main()
