@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """QUIC between independent implementations (issue 4, Must show 4): quic-go's client with our gateway, our client with quic-go's server."""
 import datetime
+import json
 import threading
 import time
 import unittest
@@ -91,7 +92,7 @@ class Base(twinlatch.TestCase):
         self.addCleanup(peer.close)
         return peer
 
-    def node(self, device, **flags):
+    def go_node(self, device, **flags):
         node = QuicNode(self.program, self.gw, device, self.sandbox.root, **flags)
         self.addCleanup(node.close)
         return node
@@ -112,7 +113,7 @@ class Client(Base):
 
     def test_a_dispatch_its_acknowledgement_and_its_result(self):
         device = self.gw.pair_device("works")
-        node = self.node(device)
+        node = self.go_node(device)
         node.open()
         states = []
         thread = threading.Thread(target=lambda: states.extend(self.gw.execute(device.device_id, "echo", '{"a": [1, "\u00e9"]}')))
@@ -130,7 +131,7 @@ class Client(Base):
 
     def test_a_cursor_outlives_the_connection_and_the_gateway(self):
         device = self.gw.pair_device("resumes")
-        node = self.node(device)
+        node = self.go_node(device)
         node.open()
         answers = [self.gw.admin.ExecuteCapability(device=device.device_id, capability="echo", timeout=twinlatch.PATIENCE)
                    for _ in range(2)]
@@ -138,13 +139,13 @@ class Client(Base):
         node.acknowledge(first)
         node.close()
         self.gw.disconnect_strangers()
-        again = self.node(device)
+        again = self.go_node(device)
         again.open(first["seq"], first["id"])
         event, _ = again.next_dispatch()
         self.assertEqual((event["seq"], event["id"]), (second["seq"], second["id"]), "what was not acknowledged comes again")
         for answer in answers:
             answer.cancel()
-        another = self.node(device)
+        another = self.go_node(device)
         another.stream(first["seq"], prover.ulid())
         self.assertEqual(another.peer.answer(another.events)["kind"], "reset", "a cursor of another log")
 
@@ -300,6 +301,70 @@ class Refusals(Base):
             pass  # it has ended already
         peer.wait("closed", kind="tls", code=goquic.UNKNOWN_CA)
         self.assertEqual(peer.has_said("answer"), [])
+
+
+class Server(Base):
+    """The real node, told to use QUIC alone, with a gateway in Go that has the real one's id and CA. There is no gRPC."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.authority = mitm.gateways_authority(cls.gw)
+
+    def start(self, name, **flags):
+        server = goquic.server(self.program, self.authority, self.sandbox.root, **flags)
+        self.addCleanup(server.close)
+        node = self.node(name, config="[node]\ntransport=quic\n")
+        node.pair(self.gw)
+        node.move_gateway(server.address)
+        node.run()
+        return server, node
+
+    @staticmethod
+    def dispatch(server, seq, capability, input):
+        request_id = prover.ulid()
+        data = dict(request_id=request_id, capability=capability, input=input, max_payload_bytes=65536, timeout_ms=30000,
+                    expires_at_unix_ms=int(time.time() * 1000) + 60000, requested_by="uid:0")
+        server.tell("event", event=dict(seq=seq, id=request_id, time_unix_ms=int(time.time() * 1000), type="capability.dispatch",
+                                        data=json.dumps(data)))
+        return request_id
+
+    @staticmethod
+    def request(server, method, **members):
+        while True:
+            request = server.wait("request")["request"]
+            if request["method"] == method and all(request.get(k) == v for k, v in members.items()):
+                return request
+
+    def test_a_node_works_for_it(self):
+        server, node = self.start("for-go")
+        accepted = server.wait("accepted")
+        self.assertEqual((accepted["alpn"], accepted["device"]), ("twinlatch/1", node.marker["device_id"]))
+        resume = self.request(server, "node.stream_events")
+        self.assertEqual((resume["protocol_version"], resume["resume_from"], resume["resume_id"]), (1, 0, ""))
+        first = self.dispatch(server, 1, "echo", '{"a": 1}')
+        result = self.request(server, "node.submit_result", request_id=first)
+        self.assertEqual((result["success"], json.loads(result["output"])), (True, {"a": 1}))
+        second = self.dispatch(server, 2, "echo", "2")
+        self.assertEqual(self.request(server, "node.submit_result", request_id=second)["output"], "2")
+        if not [r for r in server.has_said("request") if r["request"].get("seq") == 2]:
+            self.request(server, "node.ack_events", seq=2)
+        server.tell("close", code=goquic.CLOSE_GOING_AWAY, reason="restarts")
+        server.wait("accepted")
+        again = self.request(server, "node.stream_events")
+        self.assertEqual((again["resume_from"], again["resume_id"], again["instance_id"]), (2, second, resume["instance_id"]))
+
+    def test_a_retry(self):
+        server, node = self.start("retried", retry=True)
+        server.wait("sent", type="retry")
+        self.assertEqual(server.wait("accepted")["device"], node.marker["device_id"])
+        self.request(server, "node.stream_events")
+
+    def test_no_alpn(self):
+        """A server that agrees to no protocol is not our gateway."""
+        server, node = self.start("strict", alpn="h3")
+        server.wait("over", kind="tls", code=goquic.NO_ALPN)
+        self.assertEqual(server.has_said("accepted"), [])
 
 
 if __name__ == "__main__":

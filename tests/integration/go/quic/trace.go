@@ -10,7 +10,7 @@ import (
 )
 
 // tracer prints what the API of quic-go does not say: Retry, version negotiation, the confirmation of the handshake, and
-// on request the datagrams that the peer drops.
+// what a handshake failed of.
 type tracer struct{ logging.NullTracer }
 
 func (tracer) TracerForConnection(context.Context, logging.Perspective, logging.ConnectionID) logging.ConnectionTracer {
@@ -55,4 +55,9 @@ func (connectionTracer) DroppedEncryptionLevel(level logging.EncryptionLevel) {
 	if level == logging.EncryptionHandshake {
 		tell("confirmed", nil)
 	}
+}
+
+// Also of connections whose handshake failed, which quic-go's listener never speaks of.
+func (connectionTracer) ClosedConnection(err error) {
+	tell("over", ending(err))
 }
