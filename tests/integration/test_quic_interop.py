@@ -63,7 +63,7 @@ class EachOther(twinlatch.TestCase):
         client.wait("retry")
         client.wait("confirmed")
         client = self.connect(self.serve(), versions="v2,v1")
-        self.assertEqual(client.wait("version_negotiation")["theirs"][-1:], [goquic.QUIC_V1])
+        self.assertIn(goquic.QUIC_V1, client.wait("version_negotiation")["theirs"])
         client.wait("confirmed")
 
     def test_refusals(self):
