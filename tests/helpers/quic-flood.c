@@ -17,6 +17,7 @@
 #include <openssl/rand.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,8 +29,8 @@
 #define BUFFER       1500 /* of an answer */
 #define RETRY_TRIES  500
 #define RETRY_WAIT   10 /* ms each */
-#define TICK_NS      1000000
-#define MAX_BACKLOG  200 /* ticks: what a machine that stood still does not catch up with */
+#define TICK_NS      G_GINT64_CONSTANT (100000)
+#define MAX_BACKLOG  500 /* ticks: what a machine that stood still does not catch up with */
 #define SHORT_LENGTH 64
 
 typedef enum
@@ -153,7 +154,7 @@ sleep_until (gint64 ns)
     ;
 }
 
-/* Rate a second: what is due by each tick, and no bursts after a pause. */
+/* Rate a second: what is due by each tick, spread out as strangers are, and no bursts after a pause. */
 static gint64
 run (Flood *self, guint rate, double seconds)
 {
@@ -162,13 +163,14 @@ run (Flood *self, guint rate, double seconds)
   guint next = 0;
   double due = 0;
 
+  prctl (PR_SET_TIMERSLACK, 1);
   for (gint64 tick = start; at < end; tick += TICK_NS)
     {
       sleep_until (tick);
       at = now_ns ();
       if (at - tick > (gint64)MAX_BACKLOG * TICK_NS)
         tick = at;
-      for (due += rate / 1000.0; due >= 1;)
+      for (due += rate * (TICK_NS / 1e9); due >= 1;)
         {
           guint n = MIN ((guint)due, BATCH), done;
 
