@@ -160,8 +160,12 @@ tl_event_stream_push (TlEventStream *self, const TlEventRecord *event)
   self->latest_seq = MAX (self->latest_seq, event->seq);
   if (self->live && event->seq == self->sent_seq + 1 && has_room (self))
     send_one (self, event);
-  else if (!self->reading && self->resumed && event->seq > self->sent_seq && has_room (self))
-    read_more (self);
+  else if (event->seq > self->sent_seq)
+    {
+      self->live = FALSE; /* the store has to be read before anything else goes out */
+      if (!self->reading && self->resumed && has_room (self))
+        read_more (self);
+    }
 }
 
 void
