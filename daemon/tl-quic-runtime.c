@@ -262,10 +262,16 @@ tl_quic_runtime_cut_certificate (TlQuicRuntime *self, const char *fingerprint, g
 void
 tl_quic_runtime_report (TlQuicRuntime *self, TlQuicReportFunc done, gpointer user_data)
 {
-  gboolean fresh = self->stats_us != 0 && g_get_monotonic_time () - self->stats_us < TL_QUIC_REPORT_MAX_AGE_US;
+  static const TlQuicEndpointStats nothing = { 0 };
   ReportWait *wait;
 
-  if (self->thread == NULL || fresh)
+  if (self == NULL)
+    {
+      done (&nothing, user_data);
+      return;
+    }
+  if (self->thread == NULL
+      || (self->stats_us != 0 && g_get_monotonic_time () - self->stats_us < TL_QUIC_REPORT_MAX_AGE_US))
     {
       done (&self->stats, user_data);
       return;

@@ -107,7 +107,7 @@ void tl_quic_runtime_cut_certificate (TlQuicRuntime *runtime, const char *finger
                                       const char *reason);
 
 /* What the endpoint and the channels of event streams say of themselves; at most this old, refreshed before it is
- * told. Borrowed during the call. done may come at once. */
+ * told. Borrowed during the call. done may come at once. runtime NULL (switched off): zeros. */
 #define TL_QUIC_REPORT_MAX_AGE_US G_USEC_PER_SEC
 typedef void (*TlQuicReportFunc) (const TlQuicEndpointStats *stats, gpointer user_data);
 void tl_quic_runtime_report (TlQuicRuntime *runtime, TlQuicReportFunc done, gpointer user_data);
