@@ -11,7 +11,7 @@ struct _TlQuicMembers
 static void
 queue_free (gpointer queue)
 {
-  g_slice_free (GQueue, queue); /* its links are the members' */
+  g_queue_free (queue); /* it is empty: its links are the members' */
 }
 
 TlQuicMembers *

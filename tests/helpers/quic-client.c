@@ -254,7 +254,7 @@ do_connect (Client *client, const json_t *command, GError **error)
   connection = g_new0 (Connection, 1);
   connection->client = client;
   connection->name = g_strdup (text_of (command, "connection"));
-  connection->trust = tl_quic_trust_new (identity->bundle, identity->pin, NULL);
+  connection->trust = tl_quic_trust_new (identity->bundle, identity->pin, tl_clock_system ());
   options.chain_pem = identity->chain;
   options.key_pem = identity->key;
   options.verify_data = connection->trust;
