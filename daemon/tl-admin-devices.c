@@ -92,7 +92,7 @@ on_device (const GError *error, gpointer result, gpointer user_data)
   Twinlatch__V1__GetDeviceResponse answer = TWINLATCH__V1__GET_DEVICE_RESPONSE__INIT;
   Twinlatch__V1__Device device;
   Twinlatch__V1__Node message;
-  const TlNode *node;
+  TlNode *node;
 
   if (error != NULL)
     {

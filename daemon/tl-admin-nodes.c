@@ -28,7 +28,7 @@ tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpoint
 
   for (guint i = 0; i < nodes->len; i++)
     {
-      const TlNode *node = g_ptr_array_index (nodes, i);
+      TlNode *node = g_ptr_array_index (nodes, i);
       if (!is_wanted (node, request, token))
         continue;
       if (n == limit)

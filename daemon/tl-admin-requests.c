@@ -175,7 +175,7 @@ switching_free (Switching *self)
 }
 
 static void
-answer_switch (Switching *self, const TlNode *node, gboolean already, guint cancelled)
+answer_switch (Switching *self, TlNode *node, gboolean already, guint cancelled)
 {
   Twinlatch__V1__SetNodeCapabilityResponse answer = TWINLATCH__V1__SET_NODE_CAPABILITY_RESPONSE__INIT;
   Twinlatch__V1__Node message;
@@ -233,7 +233,7 @@ on_switch_device (const GError *error, gpointer result, gpointer user_data)
 {
   Switching *self = user_data;
   g_autoptr (GError) problem = NULL;
-  const TlNode *node = NULL;
+  TlNode *node = NULL;
 
   if (error != NULL)
     problem = g_error_copy (error);

@@ -13,6 +13,7 @@
 #include "base/tl-paths.h"
 #include "identity/tl-certificate-authority.h"
 #include "pairing/tl-pairing-link.h"
+#include "quic/tl-quic-endpoint.h"
 #include "tl-config-build.h"
 
 #define MIN_GRACE_MS   (G_GINT64_CONSTANT (3600) * 1000)
@@ -22,6 +23,8 @@
 static const TlConfigKey table[] = {
   { "gateway", "name", TL_CONFIG_STRING, NULL, 0, 0, NULL, "name that people see; default: the host name" },
   { "gateway", "listen", TL_CONFIG_STRING_LIST, DEFAULT_LISTEN, 0, 0, NULL, "addresses for gRPC, host:port" },
+  { "gateway", "listen-quic", TL_CONFIG_STRING_LIST, NULL, 0, 0, NULL,
+    "addresses for QUIC, over UDP, host:port; none: QUIC is off; default: those of `listen`" },
   { "gateway", "advertise", TL_CONFIG_STRING_LIST, NULL, 0, 0, NULL,
     "addresses put into links, host[:port], at most 4" },
   { "gateway", "server-names", TL_CONFIG_STRING_LIST, NULL, 0, 0, NULL, "more names for the server certificate" },
@@ -35,6 +38,12 @@ static const TlConfigKey table[] = {
     "how long rows of the journal are kept" },
   { "gateway", "journal-rows", TL_CONFIG_INTEGER, "5000000", 10000, 1000000000, NULL,
     "how many rows of the journal are kept at most" },
+  { "quic", "connections", TL_CONFIG_INTEGER, G_STRINGIFY (TL_QUIC_MAX_CONNECTIONS), 1, 1000000, NULL,
+    "QUIC connections at a time" },
+  { "quic", "retry-threshold", TL_CONFIG_INTEGER, G_STRINGIFY (TL_QUIC_RETRY_THRESHOLD), 1, 1000000, NULL,
+    "unfinished handshakes above which an address has to be proven first" },
+  { "quic", "handshake-timeout", TL_CONFIG_DURATION, "5s", 1000, 60000, NULL, "QUIC handshake" },
+  { "quic", "qlog-directory", TL_CONFIG_STRING, NULL, 0, 0, NULL, "where a log of each QUIC connection is written" },
   { "limits", "strangers", TL_CONFIG_INTEGER, "256", 1, 100000, NULL, "connections without certificate" },
   { "limits", "strangers-per-source", TL_CONFIG_INTEGER, "8", 1, 100000, NULL, "the same, per address" },
   { "limits", "stranger-lifetime", TL_CONFIG_DURATION, "15m", 1000, 86400000, NULL,
@@ -122,6 +131,34 @@ load_limits (TlConfig *config, TlDaemonLimits *limits)
   limits->renewals_per_minute_per_source = tl_config_get_integer (config, "limits", "renewals-per-minute-per-source");
 }
 
+static gboolean
+load_quic (TlConfig *config, TlDaemonConfig *self, GError **error)
+{
+  const char *const *listen = tl_config_get_strings (config, "gateway", "listen-quic");
+  const char *qlog = tl_config_get_string (config, "quic", "qlog-directory");
+
+  self->quic.connections = (guint)tl_config_get_integer (config, "quic", "connections");
+  self->quic.retry_threshold = (guint)tl_config_get_integer (config, "quic", "retry-threshold");
+  self->quic.handshake_timeout_ms = (guint)tl_config_get_integer (config, "quic", "handshake-timeout");
+  if (qlog != NULL && !g_path_is_absolute (qlog))
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT,
+                   "%s: [quic] qlog-directory: '%s' is not an absolute path",
+                   tl_config_where (config, "quic", "qlog-directory"), qlog);
+      return FALSE;
+    }
+  self->quic.qlog_directory = g_strdup (qlog);
+  if (listen[0] == NULL)
+    return TRUE;
+  if (g_str_equal (listen[0], "none") && listen[1] == NULL)
+    {
+      self->listen_quic = g_new0 (char *, 1);
+      return TRUE;
+    }
+  self->listen_quic = normalise_list (config, "listen-quic", TRUE, TL_DAEMON_MAX_LISTEN, error);
+  return self->listen_quic != NULL;
+}
+
 static char *
 gateway_name (TlConfig *config, GError **error)
 {
@@ -164,7 +201,7 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
   if (self->config == NULL)
     return NULL;
   if ((self->name = gateway_name (self->config, error)) == NULL
-      || (self->listen = normalise_list (self->config, "listen", TRUE, 16, error)) == NULL
+      || (self->listen = normalise_list (self->config, "listen", TRUE, TL_DAEMON_MAX_LISTEN, error)) == NULL
       || (self->advertise = normalise_list (self->config, "advertise", FALSE, TL_PAIRING_LINK_ADDRESSES_MAX, error))
              == NULL)
     return NULL;
@@ -182,6 +219,8 @@ tl_daemon_config_load (const char *path, gboolean user, GError **error)
   self->journal_rows = (guint64)tl_config_get_integer (self->config, "gateway", "journal-rows");
   tl_log_level_parse (tl_config_get_string (self->config, "gateway", "log-level"), &self->log_level);
   load_limits (self->config, &self->limits);
+  if (!load_quic (self->config, self, error))
+    return NULL;
   return g_steal_pointer (&self);
 }
 
@@ -193,9 +232,11 @@ tl_daemon_config_free (TlDaemonConfig *self)
   tl_config_free (self->config);
   g_free (self->name);
   g_strfreev (self->listen);
+  g_strfreev (self->listen_quic);
   g_strfreev (self->advertise);
   g_strfreev (self->server_names);
   g_free (self->admin_group);
+  g_free (self->quic.qlog_directory);
   g_free (self);
 }
 

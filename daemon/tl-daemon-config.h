@@ -10,6 +10,8 @@ G_BEGIN_DECLS
  * TlDaemonConfig: twinlatchd.conf(5), checked: what a value means is known here, not where it is used. Immutable after
  * load. Thread: main.
  */
+#define TL_DAEMON_MAX_LISTEN 16 /* addresses */
+
 typedef struct
 {
   guint strangers, strangers_per_source; /* connections without certificate */
@@ -22,9 +24,18 @@ typedef struct
 
 typedef struct
 {
+  guint connections;
+  guint retry_threshold; /* half-open ones above which an address has to be proven first */
+  guint handshake_timeout_ms;
+  char *qlog_directory; /* NULL: no qlog */
+} TlDaemonQuic;
+
+typedef struct
+{
   TlConfig *config;
   char *name;          /* shown to people; host name by default */
   char **listen;       /* host:port, IPv6 in brackets */
+  char **listen_quic;  /* the same, over UDP; empty: QUIC is off; NULL: hosts and bound ports of `listen` */
   char **advertise;    /* host:port; empty: global addresses of interfaces that are up */
   char **server_names; /* extra DNS names and IP addresses in the server leaf */
   char *admin_group;
@@ -34,6 +45,7 @@ typedef struct
   gint64 journal_retention_ms; /* older rows of the journal go */
   guint64 journal_rows;        /* and those above this many */
   TlDaemonLimits limits;
+  TlDaemonQuic quic;
 } TlDaemonConfig;
 
 /* path NULL: <config dir>/twinlatchd.conf when it exists. Errors name file and line. */

@@ -160,7 +160,18 @@ tl_event_stream_push (TlEventStream *self, const TlEventRecord *event)
   self->latest_seq = MAX (self->latest_seq, event->seq);
   if (self->live && event->seq == self->sent_seq + 1 && has_room (self))
     send_one (self, event);
-  else if (!self->reading && self->resumed && event->seq > self->sent_seq && has_room (self))
+  else if (event->seq > self->sent_seq)
+    {
+      self->live = FALSE; /* the store has to be read before anything else goes out */
+      if (!self->reading && self->resumed && has_room (self))
+        read_more (self);
+    }
+}
+
+void
+tl_event_stream_drained (TlEventStream *self)
+{
+  if (!self->closed && !self->live && !self->reading && self->resumed && has_room (self))
     read_more (self);
 }
 
@@ -168,6 +179,8 @@ typedef struct
 {
   TlEventStream *stream;
   guint64 seq;
+  TlEventAcknowledged done;
+  gpointer user_data;
 } AckWait;
 
 static void
@@ -176,22 +189,23 @@ on_acknowledged (const GError *error, gpointer result, gpointer user_data)
   AckWait *wait = user_data;
   TlEventStream *self = wait->stream;
 
-  self->pending--;
+  if (error == NULL && !self->closed)
+    self->sink->acknowledged (self->sink_data, wait->seq);
+  if (wait->done != NULL)
+    wait->done (error, wait->user_data);
+  self->pending--; /* after it: it may close the stream */
   if (self->closed)
     maybe_free (self);
-  else if (error != NULL)
+  else if (error != NULL && wait->done == NULL)
     fail (self, error);
-  else
-    {
-      self->sink->acknowledged (self->sink_data, wait->seq);
-      if (!self->closed && !self->live && !self->reading && self->resumed)
-        read_more (self);
-    }
+  else if (!self->live && !self->reading && self->resumed)
+    read_more (self);
   g_free (wait);
 }
 
 void
-tl_event_stream_acknowledge (TlEventStream *self, guint64 seq, const char *event_id)
+tl_event_stream_acknowledge (TlEventStream *self, guint64 seq, const char *event_id, TlEventAcknowledged done,
+                             gpointer user_data)
 {
   AckWait *wait;
 
@@ -201,12 +215,17 @@ tl_event_stream_acknowledge (TlEventStream *self, guint64 seq, const char *event
           = g_error_new (TL_ERROR, TL_ERROR_OUT_OF_RANGE,
                          "acknowledged event %" G_GUINT64_FORMAT ", but only %" G_GUINT64_FORMAT " were sent", seq,
                          self->sent_seq);
-      fail (self, error);
+      if (done != NULL)
+        done (error, user_data);
+      else
+        fail (self, error);
       return;
     }
   wait = g_new (AckWait, 1);
   wait->stream = self;
   wait->seq = seq;
+  wait->done = done;
+  wait->user_data = user_data;
   self->pending++;
   tl_store_ack_events (self->store, self->device_id, seq, event_id, on_acknowledged, wait);
 }

@@ -41,8 +41,13 @@ void tl_event_stream_close (TlEventStream *stream);
 void tl_event_stream_resume (TlEventStream *stream, guint64 seq, const char *event_id);
 /* A new event was committed to this device's log. */
 void tl_event_stream_push (TlEventStream *stream, const TlEventRecord *event);
-/* Cumulative; beyond the last sent closes the stream with OUT_OF_RANGE. */
-void tl_event_stream_acknowledge (TlEventStream *stream, guint64 seq, const char *event_id);
+/* error NULL: it is committed. The stream may be closed meanwhile. */
+typedef void (*TlEventAcknowledged) (const GError *error, gpointer user_data);
+/* Cumulative; beyond the last sent is OUT_OF_RANGE. done, once, now or later; NULL: an error closes the stream. */
+void tl_event_stream_acknowledge (TlEventStream *stream, guint64 seq, const char *event_id, TlEventAcknowledged done,
+                                  gpointer user_data);
+/* The transport has room again. */
+void tl_event_stream_drained (TlEventStream *stream);
 /* Caught up: what is pushed now goes out at once. */
 gboolean tl_event_stream_is_live (TlEventStream *stream);
 

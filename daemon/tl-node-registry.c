@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/tl-node-registry.h"
+#include "daemon/tl-node-registry-private.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/tl-error.h"
@@ -9,35 +8,23 @@
 #include "base/tl-log.h"
 #include "daemon/store/tl-inventory-records.h"
 #include "daemon/tl-capability-name.h"
-#include "daemon/tl-dispatcher.h"
-#include "daemon/tl-journal-service.h"
 #include "daemon/tl-inventory.h"
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
-
-struct _TlNodeRegistry
-{
-  TlGateway *gateway;
-  GHashTable *nodes;   /* device id -> TlNode* */
-  GPtrArray *watchers; /* TlRpcCall*: WatchNodes */
-  guint connected;
-  GError *load_error; /* between tl_node_registry_load() and its callback */
-};
 
 static void
 node_free (gpointer data)
 {
   TlNode *node = data;
 
-  g_clear_pointer (&node->stream, tl_event_stream_close);
-  g_clear_pointer (&node->outbox, tl_node_outbox_free);
-  g_clear_pointer (&node->call, tl_rpc_call_unref);
+  g_clear_pointer (&node->events, tl_event_stream_close);
+  g_clear_pointer (&node->stream, tl_node_stream_free);
+  tl_instance_guard_free (node->instances);
   if (node->registration != NULL)
     twinlatch__v1__register_node_request__free_unpacked (node->registration, NULL);
   g_hash_table_unref (node->switched_off);
   g_free (node->device_id);
   g_free (node->name);
-  g_free (node->address);
   g_free (node->last_event);
   g_free (node);
 }
@@ -73,7 +60,7 @@ ensure (TlNodeRegistry *self, const char *device_id)
       node = g_new0 (TlNode, 1);
       node->device_id = g_strdup (device_id);
       node->name = g_strdup ("");
-      node->address = g_strdup ("");
+      node->instances = tl_instance_guard_new ();
       node->gateway = self->gateway;
       node->switched_off = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
       g_hash_table_insert (self->nodes, node->device_id, node);
@@ -296,19 +283,6 @@ tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRequest *r
   return NULL;
 }
 
-static void
-announce (TlNodeRegistry *self, const TlNode *node)
-{
-  Twinlatch__V1__Node message;
-
-  if (self->watchers->len == 0)
-    return;
-  tl_node_wire (&message, node);
-  for (guint i = 0; i < self->watchers->len; i++)
-    tl_rpc_call_send (g_ptr_array_index (self->watchers, i), &message.base);
-  tl_node_wire_clear (&message);
-}
-
 void
 tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, const char *label,
                                  const char *device_name, const guint8 identity_public[32])
@@ -324,12 +298,13 @@ tl_node_registry_device_changed (TlNodeRegistry *self, const char *device_id, co
   memcpy (node->identity_public, identity_public, sizeof node->identity_public);
   node->state = TL_DEVICE_ACTIVE;
   node->known_only = FALSE;
-  announce (self, node);
+  tl_instance_guard_forget (node->instances);
+  tl_node_registry_announce (self, node);
 }
 
 TlNode *
 tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
-                             const Twinlatch__V1__RegisterNodeRequest *request, const char *address)
+                             const Twinlatch__V1__RegisterNodeRequest *request)
 {
   g_autoptr (GBytes) packed = NULL;
   Twinlatch__V1__RegisterNodeRequest *copy = tl_wire_copy (&request->base, &packed);
@@ -343,8 +318,6 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
     twinlatch__v1__register_node_request__free_unpacked (node->registration, NULL);
   node->registration = copy;
   node->registered_at = node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
-  g_free (node->address);
-  node->address = g_strdup (address);
 
   record.device_id = node->device_id;
   record.platform = node->registration->platform;
@@ -353,7 +326,7 @@ tl_node_registry_registered (TlNodeRegistry *self, const char *device_id,
   record.registered_at = node->registered_at;
   record.last_seen_at = node->last_seen_at;
   tl_store_put_node (self->gateway->store, &record, NULL, NULL);
-  announce (self, node);
+  tl_node_registry_announce (self, node);
   return node;
 }
 
@@ -364,151 +337,7 @@ tl_node_registry_switched (TlNodeRegistry *self, TlNode *node, const char *capab
     g_hash_table_remove (node->switched_off, capability);
   else
     g_hash_table_add (node->switched_off, g_strdup (capability));
-  announce (self, node);
-}
-
-/* ---- the stream's sink: gRPC ---- */
-
-static gboolean
-send_response (TlNode *node, Twinlatch__V1__StreamEventsResponse *response)
-{
-  return node->outbox != NULL && tl_node_outbox_send (node->outbox, response);
-}
-
-static gboolean
-sink_event (gpointer sink, const TlEventRecord *record)
-{
-  TlNode *node = sink;
-
-  node->latest_seq = MAX (node->latest_seq, record->seq);
-  return node->outbox != NULL && tl_node_outbox_event (node->outbox, record);
-}
-
-static gboolean
-sink_gap (gpointer sink, guint64 oldest_seq, const char *oldest_id)
-{
-  Twinlatch__V1__StreamEventsResponse response = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
-  Twinlatch__V1__StreamEventsResponse__Gap gap = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__GAP__INIT;
-  Twinlatch__V1__Cursor cursor = TWINLATCH__V1__CURSOR__INIT;
-
-  cursor.seq = oldest_seq;
-  cursor.event_id = tl_wire_string (oldest_id);
-  gap.oldest = &cursor;
-  response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_GAP;
-  response.gap = &gap;
-  return send_response (sink, &response);
-}
-
-static gboolean
-sink_reset (gpointer sink, guint64 latest_seq)
-{
-  TlNode *node = sink;
-  Twinlatch__V1__StreamEventsResponse response = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
-  Twinlatch__V1__StreamEventsResponse__Reset reset = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__RESET__INIT;
-
-  tl_log (TL_LOG_WARNING, "a node's cursor is not of this event log: it starts again", "device_id", node->device_id,
-          NULL);
-  tl_journal_service_noted (node->gateway->journal, TL_JOURNAL_EVENTS_RESET, node->device_id, NULL, "reset");
-  reset.latest_seq = latest_seq;
-  response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_RESET;
-  response.reset = &reset;
-  return send_response (node, &response);
-}
-
-static gboolean
-sink_ready (gpointer sink, guint64 latest_seq)
-{
-  TlNode *node = sink;
-  Twinlatch__V1__StreamEventsResponse response = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__INIT;
-  Twinlatch__V1__StreamEventsResponse__Ready ready = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__READY__INIT;
-
-  node->latest_seq = MAX (node->latest_seq, latest_seq);
-  ready.latest_seq = latest_seq;
-  ready.takes_results = TRUE;
-  response.kind_case = TWINLATCH__V1__STREAM_EVENTS_RESPONSE__KIND_READY;
-  response.ready = &ready;
-  return send_response (node, &response);
-}
-
-static gsize
-sink_queued (gpointer sink)
-{
-  TlNode *node = sink;
-  return node->outbox != NULL ? tl_node_outbox_queued_bytes (node->outbox) : 0;
-}
-
-static void
-sink_close (gpointer sink, const GError *error)
-{
-  TlNode *node = sink;
-  g_autoptr (TlRpcCall) call = node->call != NULL ? tl_rpc_call_ref (node->call) : NULL;
-
-  tl_node_registry_detach (node->gateway->registry, node);
-  if (call != NULL)
-    tl_rpc_call_finish (call, error);
-}
-
-static void
-sink_sent (gpointer sink, const TlEventRecord *event)
-{
-  TlNode *node = sink;
-  tl_dispatcher_event_sent (node->gateway->dispatcher, node->device_id, event);
-}
-
-static void
-sink_acknowledged (gpointer sink, guint64 seq)
-{
-  TlNode *node = sink;
-  node->acknowledged_seq = MAX (node->acknowledged_seq, seq);
-}
-
-static const TlEventSink grpc_sink = {
-  .send_event = sink_event,
-  .send_gap = sink_gap,
-  .send_reset = sink_reset,
-  .send_ready = sink_ready,
-  .queued_bytes = sink_queued,
-  .close = sink_close,
-  .sent = sink_sent,
-  .acknowledged = sink_acknowledged,
-};
-
-void
-tl_node_registry_attach (TlNodeRegistry *self, TlNode *node, TlRpcCall *call, gboolean takes_events)
-{
-  if (node->call != NULL)
-    {
-      g_autoptr (GError) error
-          = g_error_new_literal (TL_ERROR, TL_ERROR_IN_USE, "superseded by a newer stream of the same device");
-      sink_close (node, error);
-    }
-  node->call = tl_rpc_call_ref (call);
-  node->outbox = tl_node_outbox_new (call, takes_events);
-  node->stream = tl_event_stream_new (self->gateway->store, node->device_id, &grpc_sink, node);
-  node->connected_at = node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
-  g_free (node->address);
-  node->address = g_strdup (tl_rpc_call_peer (call)->address);
-  self->connected++;
-  tl_log (TL_LOG_INFO, "node connected", "device_id", node->device_id, "name", node->name, "address", node->address,
-          NULL);
-  announce (self, node);
-}
-
-void
-tl_node_registry_detach (TlNodeRegistry *self, TlNode *node)
-{
-  if (node->stream == NULL)
-    return;
-  g_clear_pointer (&node->stream, tl_event_stream_close);
-  g_clear_pointer (&node->outbox, tl_node_outbox_free);
-  g_clear_pointer (&node->call, tl_rpc_call_unref);
-  node->last_seen_at = tl_clock_wall_ms (self->gateway->clock);
-  self->connected--;
-  tl_store_device_seen (self->gateway->store, node->device_id, node->last_event, node->last_event_at,
-                        node->last_seen_at);
-  g_clear_pointer (&node->last_event, g_free);
-  tl_log (TL_LOG_INFO, "node disconnected", "device_id", node->device_id, "name", node->name, NULL);
-  announce (self, node);
+  tl_node_registry_announce (self, node);
 }
 
 void
@@ -518,11 +347,13 @@ tl_node_registry_device_state (TlNodeRegistry *self, const char *device_id, TlDe
 
   if (node == NULL)
     return;
+  if (state == TL_DEVICE_ACTIVE && node->state != state)
+    tl_instance_guard_forget (node->instances); /* an operator decided */
   node->state = state;
   if (state == TL_DEVICE_REMOVED && node->stream != NULL)
     tl_node_registry_detach (self, node); /* announces */
   else
-    announce (self, node);
+    tl_node_registry_announce (self, node);
   if (state == TL_DEVICE_REMOVED)
     g_hash_table_remove (self->nodes, device_id);
 }
@@ -536,115 +367,5 @@ tl_node_registry_device_renamed (TlNodeRegistry *self, const char *device_id, co
     return;
   g_free (node->name);
   node->name = g_strdup (name);
-  announce (self, node);
-}
-
-void
-tl_node_registry_heard (TlNodeRegistry *self, TlNode *node, const char *type)
-{
-  node->last_seen_at = node->last_event_at = tl_clock_wall_ms (self->gateway->clock);
-  g_free (node->last_event);
-  node->last_event = g_strdup (type);
-}
-
-void
-tl_node_registry_close_all (TlNodeRegistry *self)
-{
-  g_autoptr (GError) error = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the gateway is stopping");
-  g_autoptr (GPtrArray) nodes = tl_node_registry_list (self);
-
-  for (guint i = 0; i < nodes->len; i++)
-    {
-      TlNode *node = g_ptr_array_index (nodes, i);
-      if (node->stream != NULL)
-        sink_close (node, error);
-    }
-  for (guint i = 0; i < self->watchers->len; i++)
-    tl_rpc_call_finish (g_ptr_array_index (self->watchers, i), error);
-  g_ptr_array_set_size (self->watchers, 0);
-}
-
-void
-tl_node_registry_push (TlNodeRegistry *self, const char *device_id, const TlEventRecord *event)
-{
-  TlNode *node = g_hash_table_lookup (self->nodes, device_id);
-
-  if (node == NULL)
-    return;
-  node->latest_seq = MAX (node->latest_seq, event->seq);
-  if (node->stream != NULL)
-    tl_event_stream_push (node->stream, event);
-}
-
-/* ---- operators ---- */
-
-static int
-compare_texts (const void *a, const void *b)
-{
-  return strcmp (*(const char *const *)a, *(const char *const *)b);
-}
-
-void
-tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node)
-{
-  const Twinlatch__V1__RegisterNodeRequest *registration = node->registration;
-
-  twinlatch__v1__node__init (message);
-  message->device_id = node->device_id;
-  message->name = tl_wire_string (node->name);
-  message->connected = node->stream != NULL;
-  message->transport = node->stream != NULL ? (char *)"grpc" : tl_wire_string (NULL);
-  message->address = node->stream != NULL ? tl_wire_string (node->address) : tl_wire_string (NULL);
-  message->registered_at_unix_ms = node->registered_at;
-  message->connected_at_unix_ms = node->stream != NULL ? node->connected_at : 0;
-  message->last_seen_unix_ms = node->last_seen_at;
-  message->latest_seq = node->latest_seq;
-  message->acknowledged_seq = node->acknowledged_seq;
-  message->state = node->known_only ? TWINLATCH__V1__DEVICE_STATE__DEVICE_STATE_NOT_PAIRED
-                                    : (Twinlatch__V1__DeviceState)(node->state + 1);
-  if (g_hash_table_size (node->switched_off) > 0)
-    {
-      guint n = 0;
-
-      message->switched_off = (char **)g_hash_table_get_keys_as_array (node->switched_off, &n);
-      message->n_switched_off = n;
-      qsort (message->switched_off, n, sizeof (char *), compare_texts);
-    }
-  if (registration == NULL)
-    return;
-  message->platform = registration->platform;
-  message->client_kind = registration->client_kind;
-  message->node_version = registration->node_version;
-  message->n_capabilities = registration->n_capabilities;
-  message->capabilities = registration->capabilities;
-}
-
-void
-tl_node_wire_clear (Twinlatch__V1__Node *message)
-{
-  message->n_capabilities = 0;
-  message->capabilities = NULL;
-  message->n_switched_off = 0;
-  g_clear_pointer (&message->switched_off, g_free); /* the words are the node's */
-}
-
-void
-tl_node_registry_watch (TlNodeRegistry *self, TlRpcCall *call)
-{
-  g_autoptr (GPtrArray) nodes = tl_node_registry_list (self);
-
-  for (guint i = 0; i < nodes->len; i++)
-    {
-      Twinlatch__V1__Node message;
-      tl_node_wire (&message, g_ptr_array_index (nodes, i));
-      tl_rpc_call_send (call, &message.base);
-      tl_node_wire_clear (&message);
-    }
-  g_ptr_array_add (self->watchers, tl_rpc_call_ref (call));
-}
-
-void
-tl_node_registry_unwatch (TlNodeRegistry *self, TlRpcCall *call)
-{
-  g_ptr_array_remove (self->watchers, call);
+  tl_node_registry_announce (self, node);
 }

@@ -3,7 +3,9 @@
 
 #include "daemon/tl-event-stream.h"
 #include "daemon/tl-gateway.h"
-#include "daemon/tl-node-outbox.h"
+#include "daemon/tl-instance-guard.h"
+#include "daemon/tl-node-stream.h"
+#include "rpc/tl-rpc.h"
 #include "twinlatch/v1/admin.pb-c.h"
 #include "twinlatch/v1/node.pb-c.h"
 
@@ -24,10 +26,10 @@ typedef struct
   char *name;
   guint8 identity_public[32]; /* Ed25519, recorded at pairing; never changes for a device id (PROTOCOL 3.5) */
   Twinlatch__V1__RegisterNodeRequest *registration; /* NULL: never registered */
-  TlEventStream *stream;                            /* NULL: not connected */
-  TlRpcCall *call;                                  /* of the stream */
-  TlNodeOutbox *outbox;                             /* the same */
-  char *address;
+  TlNodeStream *stream;                             /* NULL: not connected */
+  TlEventStream *events;                            /* what goes down it; NULL with it */
+  TlInstanceGuard *instances;                       /* who opened it so far */
+  TlNodePath path;                                  /* how the stream's connection was doing when last asked */
   gint64 registered_at, connected_at, last_seen_at;
   guint64 latest_seq, acknowledged_seq;
   TlDeviceState state;
@@ -67,11 +69,15 @@ void tl_node_registry_device_renamed (TlNodeRegistry *registry, const char *devi
 GError *tl_node_registry_check_registration (const Twinlatch__V1__RegisterNodeRequest *request);
 /* Replaces what the node announced. NULL, and nothing changed: the message does not survive being stored. */
 TlNode *tl_node_registry_registered (TlNodeRegistry *registry, const char *device_id,
-                                     const Twinlatch__V1__RegisterNodeRequest *request, const char *address);
+                                     const Twinlatch__V1__RegisterNodeRequest *request);
 /* The store has it: from now on the capability is refused at submission, or no longer. */
 void tl_node_registry_switched (TlNodeRegistry *registry, TlNode *node, const char *capability, gboolean enabled);
-/* A stream opened; the one before it ends (the newest wins). */
-void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlRpcCall *call, gboolean takes_events);
+/* A stream opened, over whatever transport, from the cursor seq, event_id ("" with 0); takes it over. The one before it
+ * ends with IN_USE (the newest wins). A superseded instance that comes back is a clone: the device is suspended and the
+ * stream ends with SUSPENDED (PROTOCOL 5). */
+void tl_node_registry_attach (TlNodeRegistry *registry, TlNode *node, TlNodeStream *stream, guint64 seq,
+                              const char *event_id);
+/* The peer or the transport ended it. */
 void tl_node_registry_detach (TlNodeRegistry *registry, TlNode *node);
 /* The gateway stops: every stream ends, so that nodes try again instead of waiting for our grace. */
 void tl_node_registry_close_all (TlNodeRegistry *registry);
@@ -79,7 +85,7 @@ void tl_node_registry_close_all (TlNodeRegistry *registry);
 void tl_node_registry_push (TlNodeRegistry *registry, const char *device_id, const TlEventRecord *event);
 
 /* AdminService: fills a message that borrows from the node; free with tl_node_wire_clear(). */
-void tl_node_wire (Twinlatch__V1__Node *message, const TlNode *node);
+void tl_node_wire (Twinlatch__V1__Node *message, TlNode *node);
 void tl_node_wire_clear (Twinlatch__V1__Node *message);
 /* WatchNodes streams. */
 void tl_node_registry_watch (TlNodeRegistry *registry, TlRpcCall *call);

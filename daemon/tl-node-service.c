@@ -9,6 +9,7 @@
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-node-stream-grpc.h"
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
 
@@ -57,7 +58,7 @@ on_register (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_dat
       tl_rpc_call_finish (call, error);
       return;
     }
-  node = tl_node_registry_registered (gateway->registry, request->device_id, request, tl_rpc_call_peer (call)->address);
+  node = tl_node_registry_registered (gateway->registry, request->device_id, request);
   if (node == NULL)
     {
       tl_wire_finish_malformed (call);
@@ -83,7 +84,7 @@ static TlNode *
 stream_node (TlGateway *gateway, TlRpcCall *call)
 {
   TlNode *node = tl_node_registry_lookup (gateway->registry, tl_rpc_call_peer (call)->admission.device_id);
-  return node != NULL && node->call == call ? node : NULL;
+  return node != NULL && tl_node_stream_grpc_get_call (node->stream) == call ? node : NULL;
 }
 
 static void
@@ -124,12 +125,15 @@ on_resume (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__StreamEvent
     }
   else if (resume->cursor != NULL && !cursor_is_valid (resume->cursor))
     finish_invalid (call, "the cursor is malformed");
+  else if (!tl_ulid_is_valid (resume->instance_id))
+    finish_invalid (call, "the instance_id is not a ULID");
   else
     {
       tl_rpc_call_set_data (call, node, NULL);
-      tl_node_registry_attach (gateway->registry, node, call, resume->takes_events);
-      tl_event_stream_resume (node->stream, resume->cursor != NULL ? resume->cursor->seq : 0,
-                              resume->cursor != NULL ? resume->cursor->event_id : "");
+      tl_node_registry_attach (gateway->registry, node,
+                               tl_node_stream_grpc_new (call, resume->instance_id, resume->takes_events),
+                               resume->cursor != NULL ? resume->cursor->seq : 0,
+                               resume->cursor != NULL ? resume->cursor->event_id : "");
     }
 }
 
@@ -166,7 +170,7 @@ on_result_taken (TlResultVerdict verdict, const GError *error, gpointer user_dat
   message.duplicate = verdict == TL_RESULT_DUPLICATE;
   message.unknown = verdict == TL_RESULT_UNKNOWN;
   if (node != NULL) /* else the stream is gone, and the device hands it in again */
-    tl_node_outbox_answer (node->outbox, wait->request_id, verdict, error);
+    tl_node_stream_grpc_answer (node->stream, wait->request_id, verdict, error);
   else if (wait->request_id == NULL && error != NULL)
     tl_rpc_call_finish (wait->call, error);
   else if (wait->request_id == NULL)
@@ -222,7 +226,7 @@ on_stream_message (TlRpcCall *call, const ProtobufCMessage *message, gpointer us
            && cursor_is_valid (request->ack->cursor))
     {
       tl_dispatcher_acknowledging (gateway->dispatcher, node->device_id, request->ack->cursor->seq);
-      tl_event_stream_acknowledge (node->stream, request->ack->cursor->seq, request->ack->cursor->event_id);
+      tl_event_stream_acknowledge (node->events, request->ack->cursor->seq, request->ack->cursor->event_id, NULL, NULL);
     }
   else if (request->kind_case == TWINLATCH__V1__STREAM_EVENTS_REQUEST__KIND_NODE_EVENT)
     on_node_event (gateway, call, request->node_event);

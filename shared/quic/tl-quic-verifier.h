@@ -12,16 +12,17 @@ G_BEGIN_DECLS
  * Who is let in by QUIC's handshakes (PROTOCOL 1, P admission).
  *
  * TlQuicVerifier, the gateway's: chain, EKU and name of the leaf are verified once and remembered by fingerprint (at
- * most TL_QUIC_VERIFIER_MAX, oldest first out); validity and the admitted set are looked at every time. Revoked,
- * suspended, forgotten, superseded: alert 44; expired or not yet valid: 45; another CA: 48; wrong name or use: 42.
- * Thread: any (short lock).
+ * most TL_QUIC_VERIFIER_MAX, the one not seen for longest goes first); validity and the admitted set are looked at
+ * every time. Revoked, suspended, forgotten, superseded: alert 44; expired or not yet valid: 45; another CA: 48; wrong
+ * name or use: 42. Thread: any (short lock).
  */
 #define TL_QUIC_VERIFIER_MAX 16384
 
 typedef struct _TlQuicVerifier TlQuicVerifier;
 
 /* Something was refused; strings borrowed. device_id: NULL unless our own CA says so. reason: stable word, static
- * ("not_admitted", "superseded", "expired", "wrong_ca", "misfit", "malformed"). On the endpoint's thread. */
+ * ("not_admitted", "superseded", "expired", "wrong_ca", "misfit", "malformed", "internal"). On the endpoint's thread.
+ */
 typedef void (*TlQuicRefusedFunc) (const char *fingerprint, const char *device_id, const char *address,
                                    const char *reason, gpointer user_data);
 

@@ -114,6 +114,33 @@ class Events(twinlatch.TestCase):
         self.node.acknowledge(1, prover.ulid())
         self.assertRpcError(wire.OUT_OF_RANGE, "out_of_range", lambda: list(self.node.events))
 
+    def test_a_cloned_identity_is_suspended(self):
+        """PROTOCOL 5: a superseded instance that comes back means that somebody else has the identity, too."""
+        other = PythonNode(self.gw, self.device)
+        for node in (self.node, self.node, other, other):  # coming again is nobody's clone
+            node.stream()
+            node.events.until(lambda m: m.WhichOneof("kind") == "ready")
+        self.node.stream()
+        with self.assertRaises(wire.RpcError):
+            list(self.node.events)
+        with self.assertRaises(wire.RpcError):
+            list(other.events)  # who of them is the real one, nobody knows
+        device = self.gw.admin.GetDevice(device=self.device.device_id).device
+        self.assertEqual(messages.enum_name("DeviceState", device.state), "DEVICE_STATE_SUSPENDED")
+        rows = [row for answer in self.gw.admin.ReadJournal(limit=1000) for row in answer.rows
+                if row.kind == "device.suspended" and row.subject == self.device.device_id]
+        self.assertEqual([row.actor for row in rows], ["gateway"])
+        self.assertIn(self.node.instance_id, rows[0].detail)
+        self.gw.admin.ResumeDevice(device=self.device.device_id)
+        again = PythonNode(self.gw, self.device)
+        again.instance_id = self.node.instance_id  # an operator decided: all begins anew
+        again.open()
+
+    def test_a_stream_names_its_process(self):
+        self.node.instance_id = "no ulid"
+        self.node.stream()
+        self.assertRpcError(wire.INVALID_ARGUMENT, "invalid_argument", lambda: next(self.node.events))
+
     def test_fetch_event(self):
         self.queue(1)
         _, [event] = self.read()

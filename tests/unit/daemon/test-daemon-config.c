@@ -56,6 +56,32 @@ test_defaults (void)
 }
 
 static void
+test_quic (void)
+{
+  g_autoptr (TlDaemonConfig) defaults = load ("", NULL);
+  g_autoptr (TlDaemonConfig) off = load ("[gateway]\nlisten-quic=none\n", NULL);
+  g_autoptr (TlDaemonConfig) on
+      = load ("[gateway]\nlisten-quic=127.0.0.1:0;[::1]\n[quic]\nconnections=7\nretry-threshold=1\n"
+              "handshake-timeout=2s\nqlog-directory=/var/tmp/qlog\n",
+              NULL);
+
+  g_assert_null (defaults->listen_quic); /* as `listen` */
+  g_assert_null (defaults->quic.qlog_directory);
+  g_assert_cmpuint (defaults->quic.connections, ==, 10000); /* PROTOCOL 5 */
+  g_assert_cmpuint (defaults->quic.retry_threshold, ==, 64);
+  g_assert_cmpuint (defaults->quic.handshake_timeout_ms, ==, 5000);
+  g_assert_nonnull (off->listen_quic);
+  g_assert_null (off->listen_quic[0]);
+  g_assert_cmpstr (on->listen_quic[0], ==, "127.0.0.1:0");
+  g_assert_cmpstr (on->listen_quic[1], ==, "[::1]:7444");
+  g_assert_null (on->listen_quic[2]);
+  g_assert_cmpuint (on->quic.connections, ==, 7);
+  g_assert_cmpuint (on->quic.retry_threshold, ==, 1);
+  g_assert_cmpuint (on->quic.handshake_timeout_ms, ==, 2000);
+  g_assert_cmpstr (on->quic.qlog_directory, ==, "/var/tmp/qlog");
+}
+
+static void
 test_values (void)
 {
   g_autoptr (TlDaemonConfig) config
@@ -82,6 +108,12 @@ test_errors (void)
   expect_error ("[gateway]\nadvertise=a;b;c;d;e\n", ":2:", "advertise");
   expect_error ("[gateway]\nlisten=\n", ":2:", "listen");
   expect_error ("[limits]\nstrangers=0\n", ":2:", "strangers");
+  expect_error ("[gateway]\nlisten-quic=127.0.0.1:99999\n", ":2:", "listen-quic");
+  expect_error ("[gateway]\nlisten-quic=none;127.0.0.1:99999\n", ":2:", "listen-quic");
+  expect_error ("[quic]\nconnections=0\n", ":2:", "connections");
+  expect_error ("[quic]\nretry-threshold=0\n", ":2:", "retry-threshold");
+  expect_error ("[quic]\nhandshake-timeout=10ms\n", ":2:", "handshake-timeout");
+  expect_error ("[quic]\nqlog-directory=qlog\n", ":2:", "qlog-directory");
 }
 
 static void
@@ -98,6 +130,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/daemon-config/defaults", test_defaults);
+  g_test_add_func ("/daemon-config/quic", test_quic);
   g_test_add_func ("/daemon-config/values", test_values);
   g_test_add_func ("/daemon-config/errors", test_errors);
   g_test_add_func ("/daemon-config/missing-file", test_missing_file);

@@ -206,7 +206,7 @@ test_gap (Fixture *f, gconstpointer data)
   add_events (f, 4);
   tl_event_stream_resume (f->stream, 0, "");
   tl_store_flush (f->store);
-  tl_event_stream_acknowledge (f->stream, 2, f->ids[1]);
+  tl_event_stream_acknowledge (f->stream, 2, f->ids[1], NULL, NULL);
   tl_store_flush (f->store);
   expect (f, "ready4 1 2 3 4 ack2 ");
   tl_event_stream_close (f->stream);
@@ -223,7 +223,7 @@ test_ack_beyond_sent (Fixture *f, gconstpointer data)
   tl_event_stream_resume (f->stream, 0, "");
   tl_store_flush (f->store);
   expect (f, "ready1 1 ");
-  tl_event_stream_acknowledge (f->stream, 2, f->ids[0]);
+  tl_event_stream_acknowledge (f->stream, 2, f->ids[0], NULL, NULL);
   expect (f, "close:out_of_range ");
 }
 
@@ -234,7 +234,7 @@ test_ack_wrong_id (Fixture *f, gconstpointer data)
   tl_event_stream_resume (f->stream, 0, "");
   tl_store_flush (f->store);
   expect (f, "ready2 1 2 ");
-  tl_event_stream_acknowledge (f->stream, 2, f->ids[0]);
+  tl_event_stream_acknowledge (f->stream, 2, f->ids[0], NULL, NULL);
   tl_store_flush (f->store);
   expect (f, "close:out_of_range ");
 }
@@ -252,13 +252,54 @@ test_back_pressure (Fixture *f, gconstpointer data)
   add_events (f, 2);
   expect (f, "");
   f->sink.queued = 0;
-  tl_event_stream_acknowledge (f->stream, 1, f->ids[0]);
+  tl_event_stream_acknowledge (f->stream, 1, f->ids[0], NULL, NULL);
   tl_store_flush (f->store);
   tl_store_flush (f->store);
   g_assert_nonnull (strstr (f->sink.log->str, "ack1 "));
   add_events (f, 1);
   tl_store_flush (f->store);
   expect (f, "ack1 2 3 4 ");
+}
+
+static void
+test_drained (Fixture *f, gconstpointer data)
+{
+  tl_event_stream_resume (f->stream, 0, "");
+  tl_store_flush (f->store);
+  f->sink.queued = TL_EVENT_STREAM_MAX_QUEUED;
+  add_events (f, 2);
+  expect (f, "ready0 ");
+  tl_event_stream_drained (f->stream); /* not below the mark yet */
+  tl_store_flush (f->store);
+  expect (f, "");
+  f->sink.queued = 0;
+  tl_event_stream_drained (f->stream);
+  tl_store_flush (f->store);
+  expect (f, "1 2 ");
+}
+
+static void
+on_told (const GError *error, gpointer user_data)
+{
+  g_string_append_printf (user_data, "told:%s ", error == NULL ? "ok" : tl_error_to_reason (error));
+}
+
+/* Who asks to be told decides himself what an error is worth: the stream goes on. */
+static void
+test_ack_told (Fixture *f, gconstpointer data)
+{
+  add_events (f, 2);
+  tl_event_stream_resume (f->stream, 0, "");
+  tl_store_flush (f->store);
+  expect (f, "ready2 1 2 ");
+  tl_event_stream_acknowledge (f->stream, 3, f->ids[0], on_told, f->sink.log);
+  expect (f, "told:out_of_range ");
+  tl_event_stream_acknowledge (f->stream, 2, f->ids[0], on_told, f->sink.log);
+  tl_store_flush (f->store);
+  expect (f, "told:out_of_range ");
+  tl_event_stream_acknowledge (f->stream, 2, f->ids[1], on_told, f->sink.log);
+  tl_store_flush (f->store);
+  expect (f, "ack2 told:ok ");
 }
 
 #define ADD(name, func) g_test_add ("/event-stream/" name, Fixture, NULL, set_up, func, tear_down)
@@ -276,5 +317,7 @@ main (int argc, char **argv)
   ADD ("4.1-ack-beyond-sent", test_ack_beyond_sent);
   ADD ("4.1-ack-wrong-id", test_ack_wrong_id);
   ADD ("4.1-back-pressure", test_back_pressure);
+  ADD ("4.1-drained", test_drained);
+  ADD ("4.1-ack-told", test_ack_told);
   return g_test_run ();
 }
