@@ -111,6 +111,7 @@ class Namespaces(unittest.TestCase):
     def test_loss_is_what_it_says(self):
         self.network.lose(5)
         answers, _, _ = self.ask(count=1000, wait=0.5)
+        self.assertEqual(self.network.lost, 1000 - answers)
         print(f"# 1000 asked, {answers} answered with 5 % lost each way", flush=True)
         self.assertTrue(840 < answers < 960, answers)  # 902 expected; 6 standard deviations are 56
 
