@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "quic/tl-quic-cid-table.h"
+#include "quic/tl-quic-endpoint.h"
+#include "quic/tl-quic-heap.h"
+#include "quic/tl-quic-socket.h"
+
+G_BEGIN_DECLS
+
+/* What connections, acceptance and the endpoint itself share. Thread: the endpoint's. */
+#define TL_QUIC_CID_LENGTH 12 /* of ids that we choose: random, so nobody guesses one */
+
+/* A loop turn reads, sends and expires no more than this before other sources of the thread get theirs. */
+#define TL_QUIC_TURN_MESSAGES 64  /* recvmmsg messages (of up to 64 KiB) of one socket */
+#define TL_QUIC_TURN_PACKETS  128 /* sent by one connection */
+#define TL_QUIC_TURN_TIMERS   512
+
+/* Half-open connections with a proven address: what one source, and all together, may hold. */
+#define TL_QUIC_HALF_OPEN_MAX        1024
+#define TL_QUIC_HALF_OPEN_PER_SOURCE 256 /* IPv4 address or IPv6 /64 */
+
+/* Stateless answers a second: enough for every node of a restarted gateway, and no amplifier. */
+#define TL_QUIC_RESETS_PER_SECOND   1000
+#define TL_QUIC_VERSIONS_PER_SECOND 100
+#define TL_QUIC_REFUSALS_PER_SECOND 200
+#define TL_QUIC_TOKEN_MS            10000 /* a Retry token is good for so long */
+
+/* At most `rate` a second, no more than that in a burst. */
+typedef struct
+{
+  guint rate;
+  guint left;
+  guint64 refilled; /* ns */
+} TlQuicRate;
+
+gboolean tl_quic_rate_take (TlQuicRate *rate, guint64 now);
+
+struct _TlQuicEndpoint
+{
+  GSource *source;
+  gpointer epoll_tag;
+  int epoll_fd;
+  TlClock *clock;
+  const TlQuicConnectionHandlers *handlers;
+  gpointer user_data;
+  TlQuicTls *tls;
+  guint8 reset_secret[TL_QUIC_SECRET_LENGTH], token_secret[TL_QUIC_SECRET_LENGTH];
+  guint max_connections, retry_threshold, idle_ms, keep_alive_ms, handshake_timeout_ms, first_frame_ms;
+  char *qlog_directory;
+
+  GPtrArray *sockets;      /* of TlQuicSocket: bound ones and clients' */
+  GPtrArray *dead_sockets; /* freed at the end of the turn */
+  TlQuicReceiver *receiver;
+  guint8 *send_buffer; /* TL_QUIC_SEND_MAX */
+  TlQuicCidTable cids; /* ours, and clients' first ones; value: TlQuicConnection */
+  TlQuicHeap heap;     /* of TlQuicConnection.timer */
+  GHashTable *half_open_sources;
+
+  GQueue connections; /* all that are not ended, by .link */
+  GQueue lingering;   /* ended and told, kept for the packets still under way, by .link */
+  GQueue ready;       /* want to write, by .ready_link */
+  GQueue blocked;     /* the same, and their socket's buffer is full */
+  GQueue ended;       /* to be told, by .ready_link */
+
+  guint64 now; /* ns, of this turn */
+  gboolean is_dispatching;
+  gboolean has_stopped; /* accepting */
+  TlQuicRate reset_rate, version_rate, refusal_rate;
+  TlQuicEndpointStats stats;
+};
+
+/* Monotonic, ns; never goes back within an endpoint. */
+guint64 tl_quic_endpoint_now (TlQuicEndpoint *endpoint);
+/* The loop has something to do: outside of a turn, wake it. */
+void tl_quic_endpoint_wake (TlQuicEndpoint *endpoint);
+gboolean tl_quic_endpoint_add_socket (TlQuicEndpoint *endpoint, TlQuicSocket *socket, GError **error);
+/* Takes it; gone at the end of the turn. */
+void tl_quic_endpoint_drop_socket (TlQuicEndpoint *endpoint, TlQuicSocket *socket);
+/* The socket's buffer is full. */
+void tl_quic_endpoint_watch_writable (TlQuicEndpoint *endpoint, TlQuicSocket *socket, gboolean watch);
+
+/* tl-quic-endpoint-accept.c: a datagram of a bound socket that belongs to no connection. */
+void tl_quic_endpoint_accept (TlQuicEndpoint *endpoint, TlQuicSocket *socket, const ngtcp2_path *path,
+                              const guint8 *data, gsize length);
+/* One that names a version we do not speak. */
+void tl_quic_endpoint_refuse_version (TlQuicEndpoint *endpoint, TlQuicSocket *socket, const ngtcp2_path *path,
+                                      const ngtcp2_version_cid *ids, gsize length);
+/* Address validation after all: ngtcp2 asks for it. */
+void tl_quic_endpoint_send_retry (TlQuicEndpoint *endpoint, TlQuicSocket *socket, const ngtcp2_path *path,
+                                  const ngtcp2_pkt_hd *header);
+/* Half-open connections by source. FALSE: it has too many. */
+gboolean tl_quic_endpoint_enter_half_open (TlQuicEndpoint *endpoint, const ngtcp2_addr *remote);
+void tl_quic_endpoint_leave_half_open (TlQuicEndpoint *endpoint, const ngtcp2_addr *remote);
+
+G_END_DECLS
