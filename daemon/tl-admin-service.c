@@ -53,6 +53,13 @@ REMOTE_HANDLER (watch_request)
 REMOTE_HANDLER (status)
 REMOTE_HANDLER (ca_bundle)
 
+static void
+on_watch_events (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
+{
+  note_certificate (call, user_data);
+  tl_journal_on_watch_events (call, message, user_data);
+}
+
 static const TlRpcMethod methods[] = {
   REMOTE_ROW ("MintNodePairingCode", TL_RPC_UNARY, mint_node_pairing_code_request, mint_node_pairing_code_response,
               MAX_SMALL, on_mint, NULL),
@@ -105,6 +112,8 @@ static const TlRpcMethod methods[] = {
   REMOTE_ROW ("GetStatus", TL_RPC_UNARY, get_status_request, get_status_response, MAX_SMALL, on_status, NULL),
   REMOTE_ROW ("GetCaBundle", TL_RPC_UNARY, get_ca_bundle_request, get_ca_bundle_response, MAX_SMALL, on_ca_bundle,
               NULL),
+  REMOTE_ROW ("WatchEvents", TL_RPC_SERVER_STREAM, watch_events_request, watch_events_response, MAX_SMALL,
+              on_watch_events, tl_journal_on_read_end),
   ROW ("ReadJournal", TL_RPC_SERVER_STREAM, read_journal_request, read_journal_response, MAX_SMALL, tl_journal_on_read,
        tl_journal_on_read_end),
   ROW ("VerifyJournal", TL_RPC_SERVER_STREAM, verify_journal_request, verify_journal_response, MAX_SMALL,

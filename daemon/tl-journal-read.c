@@ -9,26 +9,6 @@
 
 /* ReadJournal and VerifyJournal: slices of the worker become messages, as fast as the client reads. */
 
-typedef enum
-{
-  STREAM_COLLECT, /* downwards, until there are as many rows as were asked for */
-  STREAM_SEND,    /* upwards, what fits is sent */
-  STREAM_VERIFY,
-} StreamPhase;
-
-/* A call. */
-typedef struct
-{
-  TlJournalService *service;
-  TlRpcCall *call;   /* NULL: it ended while the worker had the job */
-  TlJournalJob *job; /* NULL while the worker has it */
-  StreamPhase phase;
-  gboolean follow;
-  guint limit;
-  GPtrArray *rows; /* TlJournalRow: collected, or to be sent */
-  guint sent;      /* of them */
-} TlJournalStream;
-
 void
 tl_journal_stream_free (gpointer data)
 {
@@ -41,8 +21,8 @@ tl_journal_stream_free (gpointer data)
   g_free (stream);
 }
 
-static void
-finish (TlJournalStream *stream, const GError *error)
+void
+tl_journal_stream_finish (TlJournalStream *stream, const GError *error)
 {
   tl_rpc_call_finish (stream->call, error);
   g_ptr_array_remove (stream->service->streams, stream);
@@ -85,8 +65,8 @@ tl_journal_streams_end (TlJournalService *self, const GError *error)
     }
 }
 
-static void
-run (TlJournalStream *stream)
+void
+tl_journal_stream_run (TlJournalStream *stream)
 {
   TlJournalJob *job = g_steal_pointer (&stream->job);
   tl_journal_worker_run (stream->service->worker, job);
@@ -108,10 +88,9 @@ fill_row (Twinlatch__V1__JournalRow *message, TlJournalRow *row)
 }
 
 static void
-send_some (TlJournalStream *stream)
+send_some (TlJournalStream *stream, guint n)
 {
   Twinlatch__V1__ReadJournalResponse answer = TWINLATCH__V1__READ_JOURNAL_RESPONSE__INIT;
-  guint n = MIN (stream->rows->len - stream->sent, TL_JOURNAL_SEND_ROWS);
   g_autofree Twinlatch__V1__JournalRow *messages = g_new (Twinlatch__V1__JournalRow, n);
   g_autofree Twinlatch__V1__JournalRow **pointers = g_new (Twinlatch__V1__JournalRow *, n);
 
@@ -123,18 +102,21 @@ send_some (TlJournalStream *stream)
   answer.n_rows = n;
   answer.rows = pointers;
   tl_rpc_call_send (stream->call, &answer.base);
-  stream->sent += n;
 }
 
 /* FALSE: the client does not read, the timer comes back to it. */
 static gboolean
 send_rows (TlJournalStream *stream)
 {
+  guint n;
+
   while (stream->sent < stream->rows->len)
     {
       if (tl_rpc_call_queued_bytes (stream->call) > TL_JOURNAL_SEND_BYTES)
         return FALSE;
-      send_some (stream);
+      n = MIN (stream->rows->len - stream->sent, TL_JOURNAL_SEND_ROWS);
+      stream->send (stream, n);
+      stream->sent += n;
     }
   g_ptr_array_set_size (stream->rows, 0);
   stream->sent = 0;
@@ -142,15 +124,15 @@ send_rows (TlJournalStream *stream)
 }
 
 /* Rows are to be sent, then there is the next slice; what is followed waits for the timer at the end. */
-static void
-go_on (TlJournalStream *stream, gboolean woken)
+void
+tl_journal_stream_go_on (TlJournalStream *stream, gboolean woken)
 {
   if (!send_rows (stream))
     return;
   if (!stream->job->end || (stream->follow && woken))
-    run (stream);
+    tl_journal_stream_run (stream);
   else if (!stream->follow)
-    finish (stream, NULL);
+    tl_journal_stream_finish (stream, NULL);
 }
 
 /* Newest first, as they were found: turned around. */
@@ -165,7 +147,7 @@ take_collected (TlJournalStream *stream)
       stream->rows->pdata[i] = stream->rows->pdata[j - 1];
       stream->rows->pdata[j - 1] = row;
     }
-  stream->phase = STREAM_SEND;
+  stream->phase = TL_JOURNAL_STREAM_SEND;
   job->down = FALSE;
   job->limit = TL_JOURNAL_SEND_ROWS;
   job->seq = job->newest;
@@ -181,34 +163,43 @@ take_rows (TlJournalStream *stream)
   g_ptr_array_extend_and_steal (stream->rows, g_steal_pointer (&found));
 }
 
+gboolean
+tl_journal_stream_take (TlJournalStream *stream, TlJournalJob *job)
+{
+  stream->job = job;
+  if (stream->call == NULL)
+    {
+      g_ptr_array_remove (stream->service->streams, stream);
+      return FALSE;
+    }
+  if (job->error != NULL)
+    {
+      tl_journal_stream_finish (stream, job->error);
+      return FALSE;
+    }
+  if (stream->phase != TL_JOURNAL_STREAM_VERIFY)
+    take_rows (stream);
+  return TRUE;
+}
+
 static void
 on_rows (TlJournalJob *job, gpointer user_data)
 {
   TlJournalStream *stream = user_data;
 
-  stream->job = job;
-  if (stream->call == NULL)
-    {
-      g_ptr_array_remove (stream->service->streams, stream);
-      return;
-    }
-  if (job->error != NULL)
-    {
-      finish (stream, job->error);
-      return;
-    }
-  take_rows (stream);
-  if (stream->phase == STREAM_COLLECT)
+  if (!tl_journal_stream_take (stream, job))
+    return;
+  if (stream->phase == TL_JOURNAL_STREAM_COLLECT)
     {
       if (stream->rows->len < stream->limit && !job->end)
         {
           job->limit = stream->limit - stream->rows->len;
-          run (stream);
+          tl_journal_stream_run (stream);
           return;
         }
       take_collected (stream);
     }
-  go_on (stream, FALSE);
+  tl_journal_stream_go_on (stream, FALSE);
 }
 
 /* For those that follow, and those whose client was slow. */
@@ -221,8 +212,8 @@ on_timer (gpointer user_data)
     {
       TlJournalStream *stream = self->streams->pdata[i - 1];
 
-      if (stream->job != NULL && stream->phase == STREAM_SEND)
-        go_on (stream, TRUE);
+      if (stream->job != NULL && stream->phase == TL_JOURNAL_STREAM_SEND)
+        tl_journal_stream_go_on (stream, TRUE);
     }
   if (self->streams->len > 0)
     return G_SOURCE_CONTINUE;
@@ -230,9 +221,15 @@ on_timer (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* A new stream, or NULL and the call is finished. */
-static TlJournalStream *
-new_stream (TlJournalService *self, TlRpcCall *call, StreamPhase phase, TlJournalDone done)
+void
+tl_journal_stream_need_timer (TlJournalService *self)
+{
+  if (self->follow_source == 0)
+    self->follow_source = g_timeout_add (TL_JOURNAL_FOLLOW_MS, on_timer, self);
+}
+
+TlJournalStream *
+tl_journal_stream_new (TlJournalService *self, TlRpcCall *call, TlJournalPhase phase, TlJournalDone done)
 {
   TlJournalStream *stream;
 
@@ -269,10 +266,13 @@ static void
 start_reading (TlJournalService *self, TlRpcCall *call, const Twinlatch__V1__ReadJournalRequest *request,
                const char *device_id)
 {
-  TlJournalStream *stream = new_stream (self, call, request->limit > 0 ? STREAM_COLLECT : STREAM_SEND, on_rows);
+  TlJournalStream *stream
+      = tl_journal_stream_new (self, call, request->limit > 0 ? TL_JOURNAL_STREAM_COLLECT : TL_JOURNAL_STREAM_SEND,
+                               on_rows);
 
   if (stream == NULL)
     return;
+  stream->send = send_some;
   stream->follow = request->follow;
   stream->limit = request->limit;
   stream->job->kind = filter_text (request->kind);
@@ -281,11 +281,10 @@ start_reading (TlJournalService *self, TlRpcCall *call, const Twinlatch__V1__Rea
   stream->job->device = g_strdup (device_id);
   stream->job->since = request->since_unix_ms;
   stream->job->until = request->until_unix_ms;
-  stream->job->down = stream->job->from_newest = stream->phase == STREAM_COLLECT;
-  stream->job->limit = stream->phase == STREAM_COLLECT ? request->limit : TL_JOURNAL_SEND_ROWS;
-  if (self->follow_source == 0)
-    self->follow_source = g_timeout_add (TL_JOURNAL_FOLLOW_MS, on_timer, self);
-  run (stream);
+  stream->job->down = stream->job->from_newest = stream->phase == TL_JOURNAL_STREAM_COLLECT;
+  stream->job->limit = stream->phase == TL_JOURNAL_STREAM_COLLECT ? request->limit : TL_JOURNAL_SEND_ROWS;
+  tl_journal_stream_need_timer (self);
+  tl_journal_stream_run (stream);
 }
 
 typedef struct
@@ -369,22 +368,13 @@ on_verified (TlJournalJob *job, gpointer user_data)
 {
   TlJournalStream *stream = user_data;
 
-  stream->job = job;
-  if (stream->call == NULL)
-    {
-      g_ptr_array_remove (stream->service->streams, stream);
-      return;
-    }
-  if (job->error != NULL)
-    {
-      finish (stream, job->error);
-      return;
-    }
+  if (!tl_journal_stream_take (stream, job))
+    return;
   send_verdict (stream->call, tl_journal_verification_verdict (job->verification), job->end);
   if (job->end)
-    finish (stream, NULL);
+    tl_journal_stream_finish (stream, NULL);
   else
-    run (stream);
+    tl_journal_stream_run (stream);
 }
 
 void
@@ -401,13 +391,13 @@ tl_journal_on_verify (TlRpcCall *call, const ProtobufCMessage *message, gpointer
       tl_rpc_call_finish (call, error);
       return;
     }
-  stream = new_stream (self, call, STREAM_VERIFY, on_verified);
+  stream = tl_journal_stream_new (self, call, TL_JOURNAL_STREAM_VERIFY, on_verified);
   if (stream == NULL)
     return;
   stream->job->verify = TRUE;
   stream->job->expecting = request->head[0] != '\0';
   stream->job->expected = head;
-  run (stream);
+  tl_journal_stream_run (stream);
 }
 
 void

@@ -8,7 +8,7 @@ G_BEGIN_DECLS
 
 /*
  * TlJournalService: what the gateway writes into its journal beside the store's own rows (start, configuration,
- * denials), retention, and ReadJournal, VerifyJournal, GetJournalHead. Thread: main.
+ * denials), retention, and ReadJournal, VerifyJournal, GetJournalHead, WatchEvents. Thread: main.
  */
 
 /* Rows are sent in messages of at most this many, and wait while a client does not read. */
@@ -17,6 +17,9 @@ G_BEGIN_DECLS
 #define TL_JOURNAL_SEND_BYTES  (1024 * 1024)
 #define TL_JOURNAL_FOLLOW_MS   200
 #define TL_JOURNAL_READERS_MAX 32 /* calls at a time */
+/* Of them over the network, so that there are always some for who is at the gateway. */
+#define TL_JOURNAL_REMOTE_MAX     16
+#define TL_JOURNAL_REMOTE_MAX_ONE 4 /* of one device */
 
 TlJournalService *tl_journal_service_new (TlGateway *gateway);
 void tl_journal_service_free (TlJournalService *service);
@@ -41,6 +44,8 @@ void tl_journal_on_read (TlRpcCall *call, const ProtobufCMessage *message, gpoin
 void tl_journal_on_read_end (TlRpcCall *call, gpointer user_data);
 void tl_journal_on_verify (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_journal_on_verify_end (TlRpcCall *call, gpointer user_data);
+/* tl-journal-events.c */
+void tl_journal_on_watch_events (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 void tl_journal_on_head (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data);
 
 G_END_DECLS

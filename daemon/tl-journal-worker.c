@@ -51,15 +51,13 @@ read_slice (TlJournalReader *reader, TlJournalJob *job)
                                    .device = job->device,
                                    .since = job->since,
                                    .until = job->until };
-  guint64 first;
 
+  if ((job->from_newest || job->want_bounds)
+      && !tl_journal_reader_bounds (reader, &job->first, &job->newest, &job->error))
+    return FALSE;
   if (job->from_newest)
-    {
-      if (!tl_journal_reader_bounds (reader, &first, &job->newest, &job->error))
-        return FALSE;
-      job->from_newest = FALSE;
-      job->seq = job->newest + 1;
-    }
+    job->seq = job->newest + (job->down ? 1 : 0);
+  job->from_newest = job->want_bounds = FALSE;
   return tl_journal_reader_read (reader, &filter, job->down, job->limit, &job->seq, job->rows, &job->end, &job->error);
 }
 

@@ -23,11 +23,12 @@ struct _TlJournalJob
   char *kind, *actor, *subject, *device; /* NULL does not filter */
   gint64 since, until;
   gboolean down;
-  gboolean from_newest; /* down: `seq` becomes the newest row's, which is also `newest` */
+  gboolean from_newest; /* `seq` becomes the newest row's: with it when reading downwards, behind it upwards */
+  gboolean want_bounds; /* `first` and `newest` are looked up before; from_newest does so too */
   guint limit;
   guint64 seq;
-  guint64 newest;
-  GPtrArray *rows; /* TlJournalRow; what this slice found */
+  guint64 first, newest; /* numbers of the oldest and the newest row; 0: none */
+  GPtrArray *rows;       /* TlJournalRow; what this slice found */
   gboolean end;
 
   /* Verifying, when verify is set: `rows` is not used. */

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "agent/cli/tl-admin.h"
+#include "agent/cli/tl-event-line.h"
 #include "agent/cli/tl-json-out.h"
-#include "agent/cli/tl-text.h"
 #include "agent/cli/tl-verb.h"
 #include "base/tl-clock.h"
 #include "base/tl-error.h"
@@ -12,25 +12,10 @@
 #define DEFAULT_LIMIT 100
 #define MAX_LIMIT     10000
 
-static char *
-format_time (gint64 unix_ms)
-{
-  g_autoptr (GDateTime) time = g_date_time_new_from_unix_local (unix_ms / 1000);
-
-  return time != NULL ? g_date_time_format (time, "%Y-%m-%d %H:%M:%S") : g_strdup ("-");
-}
-
 static void
 print_row (TlCli *cli, const Twinlatch__V1__JournalRow *row)
 {
-  g_autofree char *time = format_time (row->time_unix_ms);
-  g_autofree char *kind = tl_text_escape (row->kind);
-  g_autofree char *actor = tl_text_escape (row->actor);
-  g_autofree char *subject = tl_text_escape (row->subject[0] != '\0' ? row->subject : "-");
-  g_autofree char *detail = tl_text_escape (strcmp (row->detail, "{}") != 0 ? row->detail : "");
-
-  tl_cli_print (cli, "%llu  %s  %s  %s  %s%s%s\n", (unsigned long long)row->seq, time, kind, actor, subject,
-                detail[0] != '\0' ? "  " : "", detail);
+  tl_event_line_print (cli, row->seq, row->time_unix_ms, row->kind, row->actor, row->subject, row->detail);
 }
 
 static gboolean

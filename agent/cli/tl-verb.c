@@ -45,6 +45,7 @@ static const TlVerb *const verbs[] = {
   &tl_verb_journal_show,
   &tl_verb_journal_verify,
   &tl_verb_journal_head,
+  &tl_verb_events,
   &tl_verb_status,
   &tl_verb_doctor,
   &tl_verb_version,

@@ -79,6 +79,7 @@ extern const TlVerb tl_verb_ca_export;
 extern const TlVerb tl_verb_journal_show;
 extern const TlVerb tl_verb_journal_verify;
 extern const TlVerb tl_verb_journal_head;
+extern const TlVerb tl_verb_events;
 extern const TlVerb tl_verb_status;
 extern const TlVerb tl_verb_doctor;
 extern const TlVerb tl_verb_version;

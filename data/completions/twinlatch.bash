@@ -44,6 +44,7 @@ _twinlatch_options ()
     "journal show") echo "--follow --kind --device --actor --subject --since --until --limit" ;;
     "journal verify") echo "--head --offline --database" ;;
     "journal head") echo "" ;;
+    "events") echo "--follow --from" ;;
     "status") echo "" ;;
     "doctor") echo "--gateway --daemon --system --config" ;;
     "version") echo "" ;;
@@ -141,7 +142,7 @@ _twinlatch ()
     return
   fi
   case $verb in
-    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal status doctor version help" -- "$cur")) ;;
+    "" | help) COMPREPLY=($(compgen -W "node pairing devices nodes exec requests ca journal events status doctor version help" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W "pair run status forget install uninstall start stop restart" -- "$cur")) ;;
     pairing) COMPREPLY=($(compgen -W "mint codes cancel list watch approve reject" -- "$cur")) ;;
     devices) COMPREPLY=($(compgen -W "list show rename suspend resume revoke clear remove role rotate confirm" -- "$cur")) ;;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 complete -c twinlatch -f
-complete -c twinlatch -n __fish_use_subcommand -a 'node pairing devices nodes exec requests ca journal status doctor version help'
+complete -c twinlatch -n __fish_use_subcommand -a 'node pairing devices nodes exec requests ca journal events status doctor version help'
 complete -c twinlatch -n '__fish_seen_subcommand_from node' -a 'pair run status forget install uninstall start stop restart'
 complete -c twinlatch -n '__fish_seen_subcommand_from pairing' -a 'mint codes cancel list watch approve reject'
 complete -c twinlatch -n '__fish_seen_subcommand_from devices' -a 'list show rename suspend resume revoke clear remove role rotate confirm'

@@ -207,6 +207,34 @@ on_watch (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
   gateway->waiting = tl_rpc_call_ref (call);
 }
 
+/* A gap, two events, and the stream is over. */
+static void
+on_watch_events (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
+{
+  Gateway *gateway = user_data;
+  const Twinlatch__V1__WatchEventsRequest *request = (const Twinlatch__V1__WatchEventsRequest *)message;
+  Twinlatch__V1__WatchEventsResponse answer = TWINLATCH__V1__WATCH_EVENTS_RESPONSE__INIT;
+  Twinlatch__V1__GatewayEvent events[2] = { TWINLATCH__V1__GATEWAY_EVENT__INIT, TWINLATCH__V1__GATEWAY_EVENT__INIT };
+  Twinlatch__V1__GatewayEvent *pointers[2] = { &events[0], &events[1] };
+
+  g_free (gateway->input);
+  gateway->input = g_strdup_printf ("from %" G_GUINT64_FORMAT " now %d follow %d", request->from, request->from_now,
+                                    request->follow);
+  for (guint i = 0; i < 2; i++)
+    {
+      events[i].seq = 7 + i;
+      events[i].kind = (char *)"code.minted";
+      events[i].actor = (char *)"uid:0\nforged";
+      events[i].detail = (char *)(i == 0 ? "{\"a\":1}" : "{}");
+    }
+  answer.events = pointers;
+  answer.n_events = 2;
+  answer.oldest = 7;
+  answer.position = 8;
+  tl_rpc_call_send (call, &answer.base);
+  tl_rpc_call_finish (call, NULL);
+}
+
 static const TlRpcMethod methods[] = {
   { SERVICE "ListDevices", TL_RPC_UNARY, TL_RPC_AUTH_LOCAL, &twinlatch__v1__list_devices_request__descriptor,
     &twinlatch__v1__list_devices_response__descriptor, 4096, on_list_devices },
@@ -227,6 +255,8 @@ static const TlRpcMethod methods[] = {
   { SERVICE "WatchPairingRequests", TL_RPC_SERVER_STREAM, TL_RPC_AUTH_LOCAL,
     &twinlatch__v1__watch_pairing_requests_request__descriptor, &twinlatch__v1__pairing_request__descriptor, 4096,
     on_watch, NULL, on_execute_cancelled },
+  { SERVICE "WatchEvents", TL_RPC_SERVER_STREAM, TL_RPC_AUTH_LOCAL, &twinlatch__v1__watch_events_request__descriptor,
+    &twinlatch__v1__watch_events_response__descriptor, 4096, on_watch_events },
 };
 
 static void
@@ -538,6 +568,38 @@ test_watch_deadline (Gateway *gateway, gconstpointer data)
   g_assert_cmpstr (json_string_value (json_object_get (object, "state")), ==, "pending_approval");
 }
 
+static void
+test_events (Gateway *gateway, gconstpointer data)
+{
+  g_auto (Outcome) json = run (gateway, "events --json --from 3");
+
+  (void)data;
+  g_assert_cmpint (json.exit_code, ==, 0);
+  g_assert_cmpstr (gateway->input, ==, "from 3 now 0 follow 0");
+  g_assert_cmpstr (json.out, ==,
+                   "{\"gap\":true,\"oldest\":7}\n"
+                   "{\"seq\":7,\"time_unix_ms\":0,\"kind\":\"code.minted\",\"actor\":\"uid:0\\nforged\","
+                   "\"subject\":\"\",\"detail\":{\"a\":1}}\n"
+                   "{\"seq\":8,\"time_unix_ms\":0,\"kind\":\"code.minted\",\"actor\":\"uid:0\\nforged\","
+                   "\"subject\":\"\",\"detail\":{}}\n");
+}
+
+/* The end of what is followed is an error, and says where to go on. */
+static void
+test_events_end (Gateway *gateway, gconstpointer data)
+{
+  g_auto (Outcome) followed = run (gateway, "events --follow");
+  g_auto (Outcome) neither = run (gateway, "events");
+
+  (void)data;
+  g_assert_cmpint (followed.exit_code, ==, TL_EXIT_UNREACHABLE);
+  g_assert_cmpstr (gateway->input, ==, "from 0 now 1 follow 1");
+  g_assert_nonnull (strstr (followed.err, "before event 7"));
+  g_assert_nonnull (strstr (followed.err, "go on with --from 8"));
+  g_assert_nonnull (strstr (followed.out, "  code.minted  uid:0\\u{a}forged  -  {\"a\":1}\n8  "));
+  g_assert_cmpint (neither.exit_code, ==, TL_EXIT_USAGE);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -557,6 +619,8 @@ main (int argc, char **argv)
   ADD ("exec-interrupted", test_exec_interrupted);
   ADD ("watch", test_watch);
   ADD ("watch-deadline", test_watch_deadline);
+  ADD ("events", test_events);
+  ADD ("events-end", test_events_end);
 #undef ADD
   return g_test_run ();
 }
