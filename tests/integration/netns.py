@@ -4,6 +4,7 @@ the router, as in life: a host whose packets are dropped there is told nothing. 
 that ends with this process, however it ends: nothing is left behind."""
 import functools
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -137,7 +138,12 @@ class Network:
 
     def lose(self, percent):
         """So many packets of a hundred, of either direction, at random."""
-        self._rule(f"numgen random mod 100 < {percent} drop")
+        self._rule(f"numgen random mod 100 < {percent} counter drop")
+
+    @property
+    def lost(self):
+        """Packets that lose() ate since it was called."""
+        return sum(map(int, re.findall(r"counter packets (\d+)", self.router.run("nft", "list", "chain", "inet", "twinlatch", "forward"))))
 
     def pass_all(self):
         self.rules = []

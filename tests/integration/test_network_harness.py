@@ -101,8 +101,8 @@ class Namespaces(unittest.TestCase):
         for what, udp, tcp in (("udp", 0, "connected"), ("tcp", 1, "no"), ("", 0, "no")):
             with self.subTest(what):
                 self.network.drop(what)
-                self.assertEqual(self.ask()[:2], (udp, 0))
-                self.assertEqual(self.ask(tcp=1), tcp)
+                self.assertEqual(self.ask(wait=5 if udp else 0.3)[:2], (udp, 0))
+                self.assertEqual(self.ask(tcp=1, wait=5 if tcp == "connected" else 0.3), tcp)
         self.network.reject()
         self.assertEqual(self.ask(tcp=1, wait=5), "no")
         self.network.pass_all()
@@ -110,7 +110,8 @@ class Namespaces(unittest.TestCase):
 
     def test_loss_is_what_it_says(self):
         self.network.lose(5)
-        answers, _, _ = self.ask(count=1000, wait=0.5)
+        answers, _, _ = self.ask(count=1000, wait=1)
+        self.assertEqual(self.network.lost, 1000 - answers)
         print(f"# 1000 asked, {answers} answered with 5 % lost each way", flush=True)
         self.assertTrue(840 < answers < 960, answers)  # 902 expected; 6 standard deviations are 56
 
@@ -173,15 +174,16 @@ class UdpRelay(unittest.TestCase):
         for i in range(count):
             self.client.send(b"%d" % i)
 
-    def arrived(self, silence=0.3):
-        """All that comes until nothing came for so long."""
-        self.server.settimeout(silence)
+    def arrived(self, count=None):
+        """So many; without a number all that comes until nothing came for a while."""
+        self.server.settimeout(10 if count else 0.5)
         got = []
         try:
-            while True:
+            while len(got) != count:
                 got.append(int(self.server.recv(100)))
         except socket.timeout:
-            return got
+            pass
+        return got
 
     def test_both_ways(self):
         self.send(1)
@@ -196,11 +198,11 @@ class UdpRelay(unittest.TestCase):
         self.send(50)
         first = int(self.server.recv(100))
         self.assertGreaterEqual(time.monotonic() - began, 0.1)
-        self.assertEqual([first, *self.arrived()], list(range(50)))
+        self.assertEqual([first, *self.arrived(49)], list(range(50)))
         self.assertEqual(self.relay.stats()["reordered"], 0)
         self.relay.tell("delay", 100, 40)
         self.send(50)
-        got = self.arrived()
+        got = self.arrived(50)
         self.assertEqual(sorted(got), list(range(50)))
         self.assertNotEqual(got, list(range(50)))
         self.assertGreater(self.relay.stats()["reordered"], 5)
@@ -208,11 +210,11 @@ class UdpRelay(unittest.TestCase):
     def test_loss_and_doubling(self):
         self.relay.tell("lose", 100)
         self.send(20)
-        self.relay.tell("lose", 0)  # the relay reads its socket first or this line: either way it answers when it did
-        self.arrived()
+        self.assertEqual(self.arrived(), [])
+        self.relay.tell("lose", 0)
         self.relay.tell("double", 100)
         self.send(20)
-        self.assertEqual(sorted(self.arrived()), sorted(list(range(20)) * 2))
+        self.assertEqual(sorted(self.arrived(40)), sorted(list(range(20)) * 2))
         self.relay.tell("double", 0)
         self.relay.tell("lose", 20)
         self.send(500)
@@ -236,7 +238,7 @@ class UdpRelay(unittest.TestCase):
         self.assertEqual(self.arrived(), [])
         self.relay.tell("resume")
         self.send(3)
-        self.assertEqual(self.arrived(), [0, 1, 2])
+        self.assertEqual(self.arrived(3), [0, 1, 2])
 
 
 if __name__ == "__main__":
