@@ -138,8 +138,9 @@ class Requests(QuicTestCase):
                 self.assertOneLine(answer["message"])
                 self.assertEqual(answer.get("supported"), [1] if error == "protocol_mismatch" else None)
                 self.assertEqual(stream.closed(), 0)
-        self.assertTrue(connection.ask("node.health", unknown={"members": ["are", "ignored"]})["ok"])
-        self.assertEqual(connection.info()["streams"], 0)
+        last = connection.open(request("node.health", unknown={"members": ["are", "ignored"]}))
+        self.assertTrue(last.next()["ok"])
+        self.assertEqual((last.closed(), connection.info()["streams"]), (0, 0))
 
     def test_one_request_a_stream(self):
         connection = self.connect(self.pair())
@@ -378,7 +379,8 @@ class Restarts(QuicTestCase):
         self.gw = self.gateway("without", gateway={"listen-quic": "none"})
         self.assertEqual(self.gw.ready["quic"], [])
         device = self.pair()
-        self.register(device).stream()
+        node = self.register(device)
+        node.stream()
         self.gw.wait_node(device.device_id)
         self.assertEqual(self.gw.admin.RevokeDevice(device=device.device_id).connections_closed, 1)
         self.assertRegex(twinlatch.Cli(self.gw.environment).run("status").stdout, r"QUIC\s+switched off")
