@@ -210,7 +210,7 @@ class Gateway:
     """twinlatchd --user in a sandbox. inside: command that enters another network namespace (netns.Host.enter); address: what it
     advertises then."""
 
-    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True, inside=(), address=None):
+    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True, inside=(), address=None, quic=None):
         self.sandbox, self.folder = sandbox, sandbox.root / name
         self.folder.mkdir(mode=0o700)
         self.state, self.config = self.folder / "state", self.folder / "twinlatchd.conf"
@@ -222,6 +222,7 @@ class Gateway:
         self.environment = dict(sandbox.environment, XDG_RUNTIME_DIR=str(self.runtime))
         self.settings = dict(dict(name="test gateway", listen=self.address, advertise=self.address), **(gateway or {}))
         self.limits = dict(RELAXED if limits is None else limits)
+        self.quic = dict(quic or {})
         self.process, self.connections, self.logs = None, [], []
         if start:
             self.start()
@@ -229,6 +230,7 @@ class Gateway:
     def write_config(self):
         text = "[gateway]\n" + "".join(f"{k}={v}\n" for k, v in self.settings.items())
         text += "[limits]\n" + "".join(f"{k}={v}\n" for k, v in self.limits.items())
+        text += "[quic]\n" + "".join(f"{k}={v}\n" for k, v in self.quic.items())
         self.config.write_text(text)
 
     def command(self, *more):
