@@ -112,13 +112,17 @@ static void
 print_ready (TlGateway *gateway, const char *socket)
 {
   tl_json_auto grpc = json_array ();
+  tl_json_auto quic = json_array ();
   tl_json_auto line = NULL;
   g_autofree char *text = NULL;
 
   for (guint i = 0; gateway->listeners[i] != NULL; i++)
     json_array_append_new (grpc, json_string (gateway->listeners[i]));
-  line = json_pack ("{s:b, s:s, s:i, s:O, s:s}", "ready", 1, "gateway_id", tl_gateway_identity_id (gateway->identity),
-                    "pid", (int)getpid (), "grpc", grpc, "admin_socket", socket);
+  for (guint i = 0; gateway->quic_listeners != NULL && gateway->quic_listeners[i] != NULL; i++)
+    json_array_append_new (quic, json_string (gateway->quic_listeners[i]));
+  line = json_pack ("{s:b, s:s, s:i, s:O, s:O, s:s}", "ready", 1, "gateway_id",
+                    tl_gateway_identity_id (gateway->identity), "pid", (int)getpid (), "grpc", grpc, "quic", quic,
+                    "admin_socket", socket);
   text = tl_json_to_string (line);
   printf ("%s\n", text);
   fflush (stdout);
@@ -143,6 +147,7 @@ serve (TlGateway *gateway, const char *socket, gboolean prints_ready)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autofree char *listeners = g_strjoinv (" ", gateway->listeners);
+  g_autofree char *quic = gateway->quic_listeners != NULL ? g_strjoinv (" ", gateway->quic_listeners) : NULL;
   guint64 watchdog_us = 0;
 
   /* Before anybody is told: who hears "ready" may stop us at once. */
@@ -152,7 +157,7 @@ serve (TlGateway *gateway, const char *socket, gboolean prints_ready)
     g_timeout_add ((guint)(watchdog_us / 2000), on_watchdog, NULL);
   tl_gateway_notify_status (gateway, TRUE);
   tl_log (TL_LOG_NOTICE, "gateway is ready", "gateway_id", tl_gateway_identity_id (gateway->identity), "grpc",
-          listeners, NULL);
+          listeners, "quic", quic != NULL ? quic : "off", NULL);
   if (prints_ready)
     print_ready (gateway, socket);
   g_main_loop_run (loop);

@@ -3,6 +3,7 @@
 #include "base/tl-ulid.h"
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-quic-runtime.h"
 #include "daemon/tl-wire.h"
 #include "pairing/tl-pairing-link.h"
 
@@ -113,12 +114,23 @@ on_device (const GError *error, gpointer result, gpointer user_data)
   tl_wire_device_clear (&device);
 }
 
+/* Fresh, as far as they are of QUIC connections. */
+static void
+on_paths_known (const TlQuicEndpointStats *stats, gpointer user_data)
+{
+  TlAdminWait *wait = user_data;
+
+  tl_store_find_device (wait->gateway->store, wait->text, on_device, wait);
+}
+
 void
 tl_admin_on_get_device (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
 {
   TlGateway *gateway = user_data;
-  tl_store_find_device (gateway->store, ((const Twinlatch__V1__GetDeviceRequest *)message)->device, on_device,
-                        tl_admin_wait_new (gateway, call));
+  TlAdminWait *wait = tl_admin_wait_new (gateway, call);
+
+  wait->text = g_strdup (((const Twinlatch__V1__GetDeviceRequest *)message)->device);
+  tl_quic_runtime_report (gateway->quic, on_paths_known, wait);
 }
 
 /* ---- rename ---- */

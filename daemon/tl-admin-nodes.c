@@ -4,6 +4,7 @@
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-quic-runtime.h"
 #include "daemon/tl-wire.h"
 
 static gboolean
@@ -14,11 +15,15 @@ is_wanted (const TlNode *node, const Twinlatch__V1__ListNodesRequest *request, c
          && (request->capability[0] == '\0' || tl_node_find_capability (node, request->capability) != NULL);
 }
 
-void
-tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
+typedef struct
 {
-  TlGateway *gateway = user_data;
-  const Twinlatch__V1__ListNodesRequest *request = (const Twinlatch__V1__ListNodesRequest *)message;
+  TlAdminWait *wait;
+  Twinlatch__V1__ListNodesRequest *request;
+} Listing;
+
+static void
+answer_list (TlGateway *gateway, TlRpcCall *call, const Twinlatch__V1__ListNodesRequest *request)
+{
   Twinlatch__V1__ListNodesResponse answer = TWINLATCH__V1__LIST_NODES_RESPONSE__INIT;
   g_autoptr (GPtrArray) nodes = tl_node_registry_list (gateway->registry);
   const char *token;
@@ -45,6 +50,35 @@ tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpoint
   tl_rpc_call_reply (call, &answer.base);
   for (guint i = 0; i < n; i++)
     tl_node_wire_clear (&messages[i]);
+}
+
+static void
+on_paths_known (const TlQuicEndpointStats *stats, gpointer user_data)
+{
+  Listing *listing = user_data;
+
+  answer_list (listing->wait->gateway, listing->wait->call, listing->request);
+  twinlatch__v1__list_nodes_request__free_unpacked (listing->request, NULL);
+  tl_admin_wait_free (listing->wait);
+  g_free (listing);
+}
+
+void
+tl_admin_on_list_nodes (TlRpcCall *call, const ProtobufCMessage *message, gpointer user_data)
+{
+  TlGateway *gateway = user_data;
+  Twinlatch__V1__ListNodesRequest *copy = tl_wire_copy (message, NULL);
+  Listing *listing;
+
+  if (copy == NULL)
+    {
+      tl_wire_finish_malformed (call);
+      return;
+    }
+  listing = g_new0 (Listing, 1);
+  listing->wait = tl_admin_wait_new (gateway, call);
+  listing->request = copy;
+  tl_quic_runtime_report (gateway->quic, on_paths_known, listing);
 }
 
 void

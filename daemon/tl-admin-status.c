@@ -4,6 +4,7 @@
 #include "daemon/tl-admin-private.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-node-registry.h"
+#include "daemon/tl-quic-runtime.h"
 #include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
 #include "tl-config-build.h"
@@ -12,16 +13,35 @@ typedef struct
 {
   TlAdminWait *wait;
   TlStoreStatus store;
+  guint32 pin_failures;
 } StatusWait;
 
 static void
-reply (StatusWait *status, guint32 pin_failures)
+fill_quic (Twinlatch__V1__GetStatusResponse *answer, TlGateway *gateway, const TlQuicEndpointStats *stats)
+{
+  answer->n_quic_listeners = gateway->quic_listeners != NULL ? g_strv_length (gateway->quic_listeners) : 0;
+  answer->quic_listeners = gateway->quic_listeners;
+  answer->quic_connections = stats->connections;
+  answer->quic_half_open = stats->half_open;
+  answer->quic_accepted = stats->accepted;
+  answer->quic_refused = stats->refused;
+  answer->quic_retries = stats->retries;
+  answer->quic_bad_tokens = stats->bad_tokens;
+  answer->quic_garbage = stats->garbage;
+  answer->quic_resets = stats->resets;
+  answer->quic_migrations = stats->migrations;
+  answer->quic_over_limit = stats->over_limit;
+}
+
+static void
+reply (StatusWait *status, const TlQuicEndpointStats *quic)
 {
   TlGateway *gateway = status->wait->gateway;
   Twinlatch__V1__GetStatusResponse answer = TWINLATCH__V1__GET_STATUS_RESPONSE__INIT;
   TlCertificateAuthority *ca = tl_gateway_identity_ca (gateway->identity);
+  g_autofree char *quic_tls = g_strconcat (tl_quic_tls_backend (), " ", tl_quic_tls_version (), NULL);
+  guint32 pin_failures = status->pin_failures;
   TlStoreCheck check = { 0 };
-
   TlRuntimeSnapshotStatus snapshot;
 
   tl_store_get_check (gateway->store, &check);
@@ -76,6 +96,8 @@ reply (StatusWait *status, guint32 pin_failures)
   answer.nodes_not_paired = status->store.known_nodes;
   answer.snapshot_bytes = snapshot.bytes;
   answer.snapshot_written_unix_ms = snapshot.written_at;
+  fill_quic (&answer, gateway, quic);
+  answer.quic_tls = quic_tls;
   tl_rpc_call_reply (status->wait->call, &answer.base);
   g_free (snapshot.error);
   tl_store_check_clear (&check);
@@ -89,15 +111,27 @@ status_wait_free (StatusWait *status)
 }
 
 static void
+on_quic (const TlQuicEndpointStats *stats, gpointer user_data)
+{
+  StatusWait *status = user_data;
+
+  reply (status, stats);
+  status_wait_free (status);
+}
+
+static void
 on_failures (const GError *error, gpointer result, gpointer user_data)
 {
   StatusWait *status = user_data;
 
   if (error != NULL)
-    tl_rpc_call_finish (status->wait->call, error);
-  else
-    reply (status, *(guint32 *)result);
-  status_wait_free (status);
+    {
+      tl_rpc_call_finish (status->wait->call, error);
+      status_wait_free (status);
+      return;
+    }
+  status->pin_failures = *(guint32 *)result;
+  tl_quic_runtime_report (status->wait->gateway->quic, on_quic, status);
 }
 
 static void

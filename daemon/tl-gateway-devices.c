@@ -6,43 +6,16 @@
 #include "base/tl-log.h"
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-gateway.h"
+#include "daemon/tl-lasting-secret.h"
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-pairing-service.h"
+#include "daemon/tl-quic-runtime.h"
 
 /* Who is admitted, and what happens to those who are not any more (PROTOCOL 1, 4.4). */
 
-#define LOG_KEY_NAME   "admission-log-key"
-#define LOG_KEY_LENGTH 32
+#define LOG_KEY_NAME "admission-log-key"
 
 /* ---- start ---- */
-
-static TlSecret *
-load_log_key (TlGateway *self, GError **error)
-{
-  g_autoptr (GError) local = NULL;
-  g_autoptr (TlSecret) key = tl_secret_store_lookup_sync (self->secrets, LOG_KEY_NAME, &local);
-
-  if (key == NULL && !tl_error_is_not_found (local))
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return NULL;
-    }
-  if (key == NULL)
-    {
-      /* If there is a log already, it does not verify with the new key: a restored gateway. */
-      key = tl_secret_new (LOG_KEY_LENGTH);
-      tl_random_bytes (self->random, tl_secret_data_mut (key), LOG_KEY_LENGTH);
-      if (!tl_secret_store_store_sync (self->secrets, LOG_KEY_NAME, key, error))
-        return NULL;
-    }
-  if (tl_secret_length (key) != LOG_KEY_LENGTH)
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT, "secret '%s' has the wrong size; restore it from a backup",
-                   LOG_KEY_NAME);
-      return NULL;
-    }
-  return g_steal_pointer (&key);
-}
 
 static void
 admit_certificate (TlGateway *self, const TlCertificateRecord *record, TlRole role)
@@ -72,7 +45,8 @@ load_admissions (TlGateway *self, GError **error)
 gboolean
 tl_gateway_open_admission (TlGateway *self, GError **error)
 {
-  g_autoptr (TlSecret) key = load_log_key (self, error);
+  /* If there is a log already, it does not verify with a new key: a restored gateway. */
+  g_autoptr (TlSecret) key = tl_lasting_secret_load (self->secrets, LOG_KEY_NAME, self->random, error);
 
   if (key == NULL)
     return FALSE;
@@ -123,6 +97,8 @@ typedef struct
 {
   TlGateway *gateway;
   TlAdmissionKind kind;
+  TlDeviceChange *stored; /* after the commit */
+  TlGatewayChange change;
   TlGatewayChanged changed;
   gpointer user_data;
   gint64 started_us;
@@ -152,15 +128,6 @@ log_message (TlAdmissionKind kind)
   g_return_val_if_reached ("device changed");
 }
 
-/* Order: set, registry, calls, sockets (PROTOCOL 4.4). A registration that raced finds the set without it. */
-static void
-cut (TlGateway *self, const TlDeviceRecord *device, TlGatewayChange *change)
-{
-  change->certificates = tl_admitted_set_remove_device (self->admitted, device->device_id);
-  tl_node_registry_device_state (self->registry, device->device_id, device->state);
-  tl_rpc_server_drop_device (self->server, device->device_id, &change->calls, &change->connections);
-}
-
 static void
 admit_again (TlGateway *self, const TlDeviceRecord *device, TlGatewayChange *change)
 {
@@ -178,46 +145,123 @@ admit_again (TlGateway *self, const TlDeviceRecord *device, TlGatewayChange *cha
   tl_node_registry_device_state (self->registry, device->device_id, device->state);
 }
 
+/* Everything is done: who asked is told. */
 static void
-make_true (TlGateway *self, TlAdmissionKind kind, const TlDeviceRecord *device, TlGatewayChange *change)
+finish (ChangeWait *wait)
 {
-  switch (kind)
+  TlGateway *self = wait->gateway;
+  const TlDeviceChange *stored = wait->stored;
+
+  if (!stored->dry_run)
     {
+      tl_dispatcher_requests_failed (self->dispatcher, stored->requests);
+      tl_pairing_service_ended (self->pairing, stored->pairings);
+    }
+  wait->change.duration_us = tl_clock_monotonic_us (self->clock) - wait->started_us;
+  wait->changed (&wait->change, NULL, wait->user_data);
+  tl_device_change_unref (wait->stored);
+  g_free (wait);
+}
+
+static void
+on_quic_cut (guint connections, gpointer user_data)
+{
+  ChangeWait *wait = user_data;
+
+  wait->change.connections += connections;
+  finish (wait);
+}
+
+/* QUIC connections are closed by their own thread: the answer waits for it. code 0: they are counted only. */
+static void
+cut_quic (ChangeWait *wait, guint64 code, const char *reason)
+{
+  TlGateway *self = wait->gateway;
+
+  if (self->quic != NULL)
+    tl_quic_runtime_cut_device (self->quic, wait->stored->device->device_id, code, reason, on_quic_cut, wait);
+  else
+    finish (wait);
+}
+
+/* Order: set, registry, calls, sockets; QUIC connections beside them (PROTOCOL 4.4). A registration that raced finds
+ * the set without it. */
+static void
+cut (ChangeWait *wait, guint64 code, const char *reason)
+{
+  TlGateway *self = wait->gateway;
+  const TlDeviceRecord *device = wait->stored->device;
+  guint calls = 0, connections = 0;
+
+  wait->change.certificates = tl_admitted_set_remove_device (self->admitted, device->device_id);
+  tl_node_registry_device_state (self->registry, device->device_id, device->state);
+  tl_rpc_server_drop_device (self->server, device->device_id, &calls, &connections);
+  wait->change.calls = calls;
+  wait->change.connections = connections;
+  cut_quic (wait, code, reason);
+}
+
+static void
+change_role (ChangeWait *wait)
+{
+  TlGateway *self = wait->gateway;
+  const TlDeviceRecord *device = wait->stored->device;
+
+  tl_admitted_set_set_role (self->admitted, device->device_id, device->role);
+  tl_rpc_server_reset_device (self->server, device->device_id, &wait->change.calls, &wait->change.connections);
+  cut_quic (wait, TL_QUIC_CLOSE_GOING_AWAY, "the device's role was changed");
+}
+
+static void
+make_true (ChangeWait *wait)
+{
+  TlGateway *self = wait->gateway;
+  const TlDeviceRecord *device = wait->stored->device;
+
+  switch (wait->kind)
+    {
+    /* Also when it was so already: nothing of it may be left. */
     case TL_ADMISSION_REVOKE:
-    case TL_ADMISSION_SUSPEND:
     case TL_ADMISSION_REMOVE:
-      cut (self, device, change); /* also when it was so already: nothing of it may be left */
+      cut (wait, TL_QUIC_CLOSE_REVOKED, "the device was revoked");
+      return;
+    case TL_ADMISSION_SUSPEND:
+      cut (wait, TL_QUIC_CLOSE_SUSPENDED, "the device was suspended");
+      return;
+    case TL_ADMISSION_ROLE:
+      if (wait->stored->already)
+        break;
+      change_role (wait);
       return;
     case TL_ADMISSION_CLEAR:
       tl_node_registry_device_state (self->registry, device->device_id, device->state);
-      return;
+      break;
     case TL_ADMISSION_RESUME:
-      if (!change->stored->already)
-        admit_again (self, device, change);
-      return;
-    case TL_ADMISSION_ROLE:
-      if (change->stored->already)
-        return;
-      tl_admitted_set_set_role (self->admitted, device->device_id, device->role);
-      tl_rpc_server_reset_device (self->server, device->device_id, &change->calls, &change->connections);
-      return;
+      if (!wait->stored->already)
+        admit_again (self, device, &wait->change);
+      break;
     case TL_ADMISSION_RESTORED:
     case TL_ADMISSION_CONFIRM:
       break;
     }
-  g_return_if_reached ();
+  finish (wait);
 }
 
 static void
-count_only (TlGateway *self, TlAdmissionKind kind, TlGatewayChange *change)
+count_only (ChangeWait *wait)
 {
-  const char *device_id = change->stored->device->device_id;
+  TlGateway *self = wait->gateway;
+  const char *device_id = wait->stored->device->device_id;
 
-  if (change->stored->already || kind == TL_ADMISSION_RESUME || kind == TL_ADMISSION_CLEAR)
-    return;
-  if (kind != TL_ADMISSION_ROLE)
-    change->certificates = tl_admitted_set_count_device (self->admitted, device_id);
-  tl_rpc_server_count_device (self->server, device_id, &change->calls, &change->connections);
+  if (wait->stored->already || wait->kind == TL_ADMISSION_RESUME || wait->kind == TL_ADMISSION_CLEAR)
+    {
+      finish (wait);
+      return;
+    }
+  if (wait->kind != TL_ADMISSION_ROLE)
+    wait->change.certificates = tl_admitted_set_count_device (self->admitted, device_id);
+  tl_rpc_server_count_device (self->server, device_id, &wait->change.calls, &wait->change.connections);
+  cut_quic (wait, 0, NULL);
 }
 
 static void
@@ -225,26 +269,28 @@ on_committed (const GError *error, gpointer result, gpointer user_data)
 {
   ChangeWait *wait = user_data;
   TlGateway *self = wait->gateway;
-  const TlDeviceChange *stored = result;
-  TlGatewayChange change = { .stored = stored };
+  TlDeviceChange *stored = result;
 
-  if (error == NULL && stored->dry_run)
-    count_only (self, wait->kind, &change);
-  else if (error == NULL)
+  if (error != NULL)
     {
-      make_true (self, wait->kind, stored->device, &change);
-      tl_dispatcher_requests_failed (self->dispatcher, stored->requests);
-      tl_pairing_service_ended (self->pairing, stored->pairings);
-      if (!stored->already)
-        {
-          tl_log (TL_LOG_NOTICE, log_message (wait->kind), "device_id", stored->device->device_id, "name",
-                  stored->device->name, "by", stored->device->changed_by, NULL);
-          tl_store_get_admission (self->store, on_admission, self);
-        }
+      wait->changed (NULL, error, wait->user_data);
+      g_free (wait);
+      return;
     }
-  change.duration_us = tl_clock_monotonic_us (self->clock) - wait->started_us;
-  wait->changed (error == NULL ? &change : NULL, error, wait->user_data);
-  g_free (wait);
+  wait->stored = tl_device_change_ref (stored);
+  wait->change.stored = stored;
+  if (stored->dry_run)
+    {
+      count_only (wait);
+      return;
+    }
+  if (!stored->already)
+    {
+      tl_log (TL_LOG_NOTICE, log_message (wait->kind), "device_id", stored->device->device_id, "name",
+              stored->device->name, "by", stored->device->changed_by, NULL);
+      tl_store_get_admission (self->store, on_admission, self);
+    }
+  make_true (wait);
 }
 
 void

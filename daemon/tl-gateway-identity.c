@@ -8,8 +8,8 @@
 #include "base/tl-ulid.h"
 #include "crypto/tl-hash.h"
 #include "crypto/tl-keys.h"
+#include "daemon/tl-lasting-secret.h"
 
-#define SEAL_KEY_LENGTH  32
 #define META_GATEWAY_ID  "gateway_id"
 #define SERVER_LEAF_NAME "server-leaf"
 /* A pairing that began with the leaf before may still end: a session lives 60 s + 5 min. */
@@ -29,6 +29,10 @@ struct _TlGatewayIdentity
   TlTrustBundle *bundle;
   TlSecret *seal_key;
   TlRpcIdentity *rpc;
+  char *chain_pem; /* what is served now: leaf, CA */
+  TlSecret *key_pem;
+  TlServedFunc served;
+  gpointer served_data;
   gint64 leaf_not_before, leaf_not_after;
   guint8 leaf[TL_SHA256_LENGTH], previous_leaf[TL_SHA256_LENGTH];
   gint64 replaced_at; /* wall-clock ms; 0: no previous leaf */
@@ -44,34 +48,6 @@ lookup_optional (TlSecretStore *secrets, const char *name, GError **error)
   if (value == NULL && !tl_error_is_not_found (local))
     g_propagate_error (error, g_steal_pointer (&local));
   return value;
-}
-
-static gboolean
-load_seal_key (TlGatewayIdentity *self, GError **error)
-{
-  g_autoptr (GError) local = NULL;
-  g_autoptr (TlSecret) key = lookup_optional (self->secrets, "pairing-seal-key", &local);
-
-  if (local != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
-    }
-  if (key == NULL)
-    {
-      key = tl_secret_new (SEAL_KEY_LENGTH);
-      tl_random_bytes (self->random, tl_secret_data_mut (key), SEAL_KEY_LENGTH);
-      if (!tl_secret_store_store_sync (self->secrets, "pairing-seal-key", key, error))
-        return FALSE;
-    }
-  if (tl_secret_length (key) != SEAL_KEY_LENGTH)
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_CORRUPT,
-                   "secret 'pairing-seal-key' has the wrong size; restore it from a backup");
-      return FALSE;
-    }
-  self->seal_key = g_steal_pointer (&key);
-  return TRUE;
 }
 
 /* The key first, then the certificate: a crash between leaves a key that belongs to nothing, which the next start
@@ -165,7 +141,7 @@ open_cas (TlGatewayIdentity *self, GError **error)
 
 /* Takes over a leaf for serving: PEM of key, leaf, CA in one secret. */
 static gboolean
-serve_leaf (TlGatewayIdentity *self, X509 *leaf, const TlSecret *key_pem, GError **error)
+serve_leaf (TlGatewayIdentity *self, X509 *leaf, TlSecret *key_pem, GError **error)
 {
   g_autofree char *leaf_pem = tl_certificate_to_pem (leaf);
   g_autofree char *ca_pem = tl_certificate_to_pem (tl_certificate_authority_certificate (self->ca));
@@ -189,6 +165,12 @@ serve_leaf (TlGatewayIdentity *self, X509 *leaf, const TlSecret *key_pem, GError
   tl_sha256 (g_bytes_get_data (der, NULL), g_bytes_get_size (der), self->leaf);
   self->leaf_not_before = tl_certificate_not_before_ms (leaf);
   self->leaf_not_after = tl_certificate_not_after_ms (leaf);
+  g_free (self->chain_pem);
+  self->chain_pem = g_steal_pointer (&chain);
+  g_clear_pointer (&self->key_pem, tl_secret_unref);
+  self->key_pem = tl_secret_ref (key_pem);
+  if (self->served != NULL)
+    self->served (self->chain_pem, self->key_pem, self->bundle, self->served_data);
   return TRUE;
 }
 
@@ -323,7 +305,8 @@ tl_gateway_identity_open (TlStore *store, TlSecretStore *secrets, const char *co
   self->clock = clock;
   self->random = random;
   self->names = g_strdupv ((char **)names);
-  if (!load_seal_key (self, error) || !open_cas (self, error) || !open_leaf (self, error))
+  self->seal_key = tl_lasting_secret_load (secrets, "pairing-seal-key", random, error);
+  if (self->seal_key == NULL || !open_cas (self, error) || !open_leaf (self, error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -336,6 +319,8 @@ tl_gateway_identity_free (TlGatewayIdentity *self)
   while (self->replacing != NULL)
     g_main_context_iteration (NULL, TRUE);
   g_clear_pointer (&self->rpc, tl_rpc_identity_unref);
+  g_clear_pointer (&self->key_pem, tl_secret_unref);
+  g_free (self->chain_pem);
   g_clear_pointer (&self->bundle, tl_trust_bundle_unref);
   g_clear_pointer (&self->ca, tl_certificate_authority_unref);
   g_clear_pointer (&self->seal_key, tl_secret_unref);
@@ -367,6 +352,25 @@ TlRpcIdentity *
 tl_gateway_identity_rpc (TlGatewayIdentity *self)
 {
   return self->rpc;
+}
+
+const char *
+tl_gateway_identity_chain_pem (TlGatewayIdentity *self)
+{
+  return self->chain_pem;
+}
+
+const TlSecret *
+tl_gateway_identity_key_pem (TlGatewayIdentity *self)
+{
+  return self->key_pem;
+}
+
+void
+tl_gateway_identity_set_served (TlGatewayIdentity *self, TlServedFunc served, gpointer user_data)
+{
+  self->served = served;
+  self->served_data = user_data;
 }
 
 gint64

@@ -28,6 +28,13 @@ const char *tl_gateway_identity_id (TlGatewayIdentity *identity);
 TlCertificateAuthority *tl_gateway_identity_ca (TlGatewayIdentity *identity); /* the newest; signs */
 TlTrustBundle *tl_gateway_identity_bundle (TlGatewayIdentity *identity);
 TlRpcIdentity *tl_gateway_identity_rpc (TlGatewayIdentity *identity);
+/* What is served now: leaf and CA; the leaf's key. Borrowed until the leaf is replaced. */
+const char *tl_gateway_identity_chain_pem (TlGatewayIdentity *identity);
+const TlSecret *tl_gateway_identity_key_pem (TlGatewayIdentity *identity);
+/* The same, told whenever it was replaced; gRPC's side (tl_gateway_identity_rpc()) follows by itself. NULL: nobody. */
+typedef void (*TlServedFunc) (const char *chain_pem, const TlSecret *key_pem, TlTrustBundle *bundle,
+                              gpointer user_data);
+void tl_gateway_identity_set_served (TlGatewayIdentity *identity, TlServedFunc served, gpointer user_data);
 gint64 tl_gateway_identity_leaf_not_after (TlGatewayIdentity *identity);
 /* When the server leaf is replaced, by tl_gateway_identity_maintain(). */
 gint64 tl_gateway_identity_leaf_renews_at (TlGatewayIdentity *identity);

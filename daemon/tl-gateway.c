@@ -16,6 +16,8 @@
 #include "daemon/tl-node-registry.h"
 #include "daemon/tl-node-service.h"
 #include "daemon/tl-pairing-service.h"
+#include "daemon/tl-quic-runtime.h"
+#include "daemon/tl-quic-service.h"
 #include "daemon/tl-renewal-service.h"
 #include "daemon/tl-runtime-snapshot.h"
 #include "daemon/tl-wire.h"
@@ -252,13 +254,14 @@ tl_gateway_open (const TlGatewayOptions *options, GError **error)
     }
   self->loop = tl_rpc_loop_new (NULL);
   make_server (self, options->config);
-  if (!listen_all (self, options, error) || !tl_journal_service_started (self->journal, error)
-      || !tl_node_registry_load (self->registry, error) || !tl_dispatcher_load (self->dispatcher, error)
-      || !tl_rpc_server_start (self->server, error))
+  if (!listen_all (self, options, error) || !tl_quic_service_open (self, error)
+      || !tl_journal_service_started (self->journal, error) || !tl_node_registry_load (self->registry, error)
+      || !tl_dispatcher_load (self->dispatcher, error) || !tl_rpc_server_start (self->server, error))
     {
       gateway_free (self);
       return NULL;
     }
+  tl_quic_service_start (self);
   self->advertised = advertised_addresses (self, options->config);
   tl_rpc_health_set_serving (self->health, TRUE);
   self->snapshot = tl_runtime_snapshot_new (self->state_dir, tl_gateway_identity_id (self->identity), self->clock);
@@ -272,6 +275,8 @@ static void
 gateway_free (TlGateway *self)
 {
   g_clear_handle_id (&self->tick_source, g_source_remove);
+  if (self->quic != NULL)
+    tl_quic_runtime_stop (self->quic);
   /* Callbacks come while it closes and may submit more, which it refuses by itself: the pointer has to stay until then.
    */
   if (self->store != NULL)
@@ -286,6 +291,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->renewal, tl_renewal_service_free);
   g_clear_pointer (&self->dispatcher, tl_dispatcher_free);
   g_clear_pointer (&self->registry, tl_node_registry_free);
+  g_clear_pointer (&self->quic, tl_quic_runtime_free);
   g_clear_pointer (&self->health, tl_rpc_health_free);
   g_clear_pointer (&self->loop, tl_rpc_loop_unref);
   g_clear_pointer (&self->journal, tl_journal_service_free);
@@ -296,6 +302,7 @@ gateway_free (TlGateway *self)
   g_clear_pointer (&self->seen, g_hash_table_unref);
   g_queue_clear_full (&self->superseded, superseded_free);
   g_strfreev (self->listeners);
+  g_strfreev (self->quic_listeners);
   g_strfreev (self->advertised);
   g_free (self->state_dir);
   g_free (self);
@@ -314,6 +321,8 @@ tl_gateway_close (TlGateway *self, guint grace_ms)
 
   g_clear_handle_id (&self->tick_source, g_source_remove);
   tl_rpc_health_set_serving (self->health, FALSE);
+  if (self->quic != NULL) /* nodes hear 0x100 at once, and then nothing of what else ends here */
+    tl_quic_runtime_stop (self->quic);
   /* Streams would last for the whole grace; what is left to end by itself is unary. Requests under way stay open in the
    * store and are answered after the next start. */
   tl_node_registry_close_all (self->registry);
@@ -337,6 +346,9 @@ tl_gateway_end_certificates (TlGateway *self, const GPtrArray *fingerprints)
   for (guint i = 0; i < fingerprints->len; i++)
     {
       tl_admitted_set_remove (self->admitted, g_ptr_array_index (fingerprints, i));
+      if (self->quic != NULL)
+        tl_quic_runtime_cut_certificate (self->quic, g_ptr_array_index (fingerprints, i),
+                                         TL_QUIC_CLOSE_CERTIFICATE_SUPERSEDED, "a newer certificate is in use");
       tl_rpc_server_drop_fingerprint (self->server, g_ptr_array_index (fingerprints, i), NULL, NULL);
       g_hash_table_remove (self->seen, g_ptr_array_index (fingerprints, i));
     }

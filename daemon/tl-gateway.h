@@ -17,6 +17,7 @@ typedef struct _TlDispatcher TlDispatcher;
 typedef struct _TlRenewalService TlRenewalService;
 typedef struct _TlJournalService TlJournalService;
 typedef struct _TlRuntimeSnapshot TlRuntimeSnapshot;
+typedef struct _TlQuicRuntime TlQuicRuntime;
 
 /*
  * TlGateway: what the services of one daemon share. Built by tl_gateway_open(), taken down by tl_gateway_close();
@@ -37,6 +38,7 @@ typedef struct
   TlRpcLoop *loop;
   TlRpcServer *server;
   TlRpcHealth *health;
+  TlQuicRuntime *quic; /* NULL: switched off */
   TlPairingService *pairing;
   TlNodeRegistry *registry;
   TlDispatcher *dispatcher;
@@ -45,8 +47,9 @@ typedef struct
   TlRuntimeSnapshot *snapshot;
   guint64 snapshot_generation; /* of the store, when a snapshot was last asked for */
   char *state_dir;
-  char **listeners;  /* "127.0.0.1:40123", as bound */
-  char **advertised; /* host:port for links */
+  char **listeners;      /* "127.0.0.1:40123", as bound */
+  char **quic_listeners; /* the same, over UDP; NULL: none */
+  char **advertised;     /* host:port for links */
   gint64 started_ms;
   guint tick_source;
   guint ticks;
@@ -76,7 +79,7 @@ void tl_gateway_certificate_seen (TlGateway *gateway, const char *fingerprint);
 /* The connections of a certificate that was renewed end so long after the first use of the new one (PROTOCOL 4.3). */
 #define TL_GATEWAY_SUPERSEDED_MS (60 * 1000)
 
-/* These certificates are no longer admitted: out of the set, their connections closed. */
+/* These certificates are no longer admitted, newer ones are: out of the set, their connections closed. */
 void tl_gateway_end_certificates (TlGateway *gateway, const GPtrArray *fingerprints);
 
 /* ---- who is admitted: tl-gateway-devices.c (PROTOCOL 4.4) ---- */
@@ -94,12 +97,13 @@ typedef struct
 typedef struct
 {
   const TlDeviceChange *stored;
-  guint certificates, calls, connections;
-  gint64 duration_us; /* from the request to the last closed connection */
+  guint certificates, calls, connections; /* of both transports */
+  gint64 duration_us;                     /* from the request to the last closed connection */
 } TlGatewayChange;
 typedef void (*TlGatewayChanged) (const TlGatewayChange *change, const GError *error, gpointer user_data);
 
-/* Durable first, then out of the admitted set, calls, sockets, requests over the gRPC transport. request: copied. */
+/* Durable first, then out of the admitted set, QUIC connections, gRPC calls, sockets, requests; told when all of it is
+ * done. request: copied. */
 void tl_gateway_change_device (TlGateway *gateway, const TlGatewayChangeRequest *request, TlGatewayChanged changed,
                                gpointer user_data);
 /* Start-up, sync, before anybody is admitted: admission.log, and the admitted set, closed on a restored gateway. */

@@ -4,6 +4,7 @@
 #include "daemon/tl-dispatcher.h"
 #include "daemon/tl-journal-service.h"
 #include "daemon/tl-node-registry-private.h"
+#include "daemon/tl-quic-runtime.h"
 
 /* ---- between the event log and whatever transport ---- */
 
@@ -201,6 +202,8 @@ tl_node_registry_push (TlNodeRegistry *self, const char *device_id, const TlEven
   if (node == NULL)
     return;
   node->latest_seq = MAX (node->latest_seq, event->seq);
+  if (self->gateway->quic != NULL)
+    tl_quic_runtime_latest (self->gateway->quic, device_id, event->seq);
   if (node->events != NULL)
     tl_event_stream_push (node->events, event);
 }

@@ -17,6 +17,9 @@ fill_connection (Twinlatch__V1__Node *message, TlNode *node)
   node->stream->klass->get_path (node->stream, &node->path);
   message->transport = (char *)node->stream->klass->transport;
   message->address = node->path.address;
+  message->rtt_us = node->path.rtt_us;
+  message->packets_lost = node->path.packets_lost;
+  message->migrations = node->path.migrations;
   message->connected_at_unix_ms = node->connected_at;
 }
 

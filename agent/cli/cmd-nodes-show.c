@@ -7,6 +7,14 @@
 #include "base/tl-error.h"
 
 static void
+add_path (TlTable *table, const Twinlatch__V1__Node *node)
+{
+  tl_table_take_pair (table, _ ("Round trip"), g_strdup_printf (_ ("%.2f ms"), (double)node->rtt_us / 1000));
+  tl_table_take_pair (table, _ ("Packets lost"), g_strdup_printf ("%llu", (unsigned long long)node->packets_lost));
+  tl_table_take_pair (table, _ ("Moved"), g_strdup_printf (_ ("%u times to another address"), node->migrations));
+}
+
+static void
 print_node (TlCli *cli, const Twinlatch__V1__Node *node)
 {
   g_autoptr (TlTable) table = tl_table_new_pairs ();
@@ -23,6 +31,8 @@ print_node (TlCli *cli, const Twinlatch__V1__Node *node)
       tl_table_add_pair (table, _ ("Transport"), node->transport);
       tl_table_add_pair (table, _ ("Address"), node->address);
       tl_table_take_pair (table, _ ("Connected since"), tl_cli_time (cli, node->connected_at_unix_ms));
+      if (g_str_equal (node->transport, "quic"))
+        add_path (table, node);
     }
   tl_table_take_pair (table, _ ("Registered"), tl_cli_time (cli, node->registered_at_unix_ms));
   tl_table_take_pair (table, _ ("Last seen"), tl_cli_time (cli, node->last_seen_unix_ms));

@@ -40,6 +40,32 @@ add_certificates (TlTable *table, TlCli *cli, const TlStatusAnswer *status)
 }
 
 static void
+add_quic (TlTable *table, const TlStatusAnswer *status)
+{
+  if (status->n_quic_listeners == 0)
+    {
+      tl_table_add_pair (table, _ ("QUIC"), _ ("switched off"));
+      return;
+    }
+  add_joined (table, _ ("QUIC listens on"), status->quic_listeners, status->n_quic_listeners);
+  tl_table_take_pair (
+      table, _ ("QUIC connections"),
+      g_strdup_printf (_ ("%u, %u handshakes under way; %llu accepted, %llu refused, %llu over the limit"),
+                       status->quic_connections, status->quic_half_open, (unsigned long long)status->quic_accepted,
+                       (unsigned long long)status->quic_refused, (unsigned long long)status->quic_over_limit));
+  tl_table_take_pair (table, _ ("QUIC addresses"),
+                      g_strdup_printf (_ ("%llu to prove first, %llu proven badly, %llu changed on the way"),
+                                       (unsigned long long)status->quic_retries,
+                                       (unsigned long long)status->quic_bad_tokens,
+                                       (unsigned long long)status->quic_migrations));
+  tl_table_take_pair (table, _ ("QUIC datagrams of nobody"),
+                      g_strdup_printf (_ ("%llu dropped, %llu answered with a reset"),
+                                       (unsigned long long)status->quic_garbage,
+                                       (unsigned long long)status->quic_resets));
+  tl_table_add_pair (table, _ ("QUIC's TLS"), status->quic_tls);
+}
+
+static void
 print_for_people (TlCli *cli, const TlStatusAnswer *status)
 {
   g_autoptr (TlTable) table = tl_table_new_pairs ();
@@ -56,6 +82,7 @@ print_for_people (TlCli *cli, const TlStatusAnswer *status)
     tl_table_add_pair (table, _ ("Version"), status->version);
   tl_table_take_pair (table, _ ("Started"), tl_cli_time (cli, status->started_at_unix_ms));
   add_joined (table, _ ("Listens on"), status->listeners, status->n_listeners);
+  add_quic (table, status);
   add_joined (table, _ ("Advertises"), status->advertised, status->n_advertised);
   add_count (table, _ ("Devices"), status->devices_active);
   if (status->devices_suspended > 0)

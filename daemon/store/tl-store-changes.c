@@ -11,7 +11,7 @@
 static TlDeviceChange *
 change_new (void)
 {
-  TlDeviceChange *change = g_new0 (TlDeviceChange, 1);
+  TlDeviceChange *change = g_atomic_rc_box_new0 (TlDeviceChange);
 
   change->requests = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_capability_record_free);
   change->codes = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_code_record_free);
@@ -21,19 +21,31 @@ change_new (void)
 }
 
 static void
-change_free (TlDeviceChange *change)
+change_clear (gpointer data)
 {
-  if (change == NULL)
-    return;
+  TlDeviceChange *change = data;
+
   tl_device_record_free (change->device);
   g_ptr_array_unref (change->requests);
   g_ptr_array_unref (change->codes);
   g_ptr_array_unref (change->pairings);
   g_ptr_array_unref (change->admitted);
-  g_free (change);
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlDeviceChange, change_free)
+TlDeviceChange *
+tl_device_change_ref (TlDeviceChange *change)
+{
+  return g_atomic_rc_box_acquire (change);
+}
+
+void
+tl_device_change_unref (TlDeviceChange *change)
+{
+  if (change != NULL)
+    g_atomic_rc_box_release_full (change, change_clear);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlDeviceChange, tl_device_change_unref)
 
 /* ---- what an operator leaves behind ---- */
 
@@ -525,7 +537,7 @@ tl_store_change_device (TlStore *store, TlAdmissionKind kind, const char *device
                         const char *reason, gboolean dry_run, gint64 now, TlStoreCallback callback, gpointer user_data)
 {
   TlStoreOperation *operation
-      = tl_store_operation_new (run_change_device, TL_STORE_WRITE_DURABLE, (GDestroyNotify)change_free);
+      = tl_store_operation_new (run_change_device, TL_STORE_WRITE_DURABLE, (GDestroyNotify)tl_device_change_unref);
 
   g_return_if_fail (kind <= TL_ADMISSION_ROLE);
   operation->number = kind;

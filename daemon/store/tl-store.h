@@ -211,6 +211,9 @@ typedef struct
   GPtrArray *pairings; /* TlPairingRecord: undecided ones rejected, approved ones expired */
   GPtrArray *admitted; /* TlDeviceRecord that it approved and that are not removed; unchanged */
 } TlDeviceChange;
+/* Any thread. */
+TlDeviceChange *tl_device_change_ref (TlDeviceChange *change);
+void tl_device_change_unref (TlDeviceChange *change);
 /* [durable] kind: REVOKE, SUSPEND, RESUME, REMOVE, CLEAR, ROLE (role is used). device_id exact. Already so: success,
  * result->already. NOT_FOUND for a removed one (but REMOVE, CLEAR: already). FAILED_PRECONDITION: suspend or resume of
  * a revoked device, removal of one (it is cleared instead), clearing a suspended one. dry_run: nothing stays. result:

@@ -9,6 +9,8 @@ G_BEGIN_DECLS
 /* Shared by tl-quic-request.c and tl-quic-answer.c: members of a frame, each checked as it is taken. All: FALSE with
  * INVALID_ARGUMENT naming the member; strings are borrowed from the object. Thread: any. */
 
+/* TRUE: certainly a well-formed `node.health` of our version, told without building its JSON. FALSE says nothing. */
+gboolean tl_quic_request_is_plain_health (const guint8 *data, gsize length);
 /* A frame's object, within the limits of PROTOCOL 0 and 5. */
 json_t *tl_quic_message_parse (const guint8 *data, gsize length, GError **error);
 /* max: bytes. Absent and not required: "". */

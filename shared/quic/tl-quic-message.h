@@ -53,7 +53,7 @@ typedef struct
   Twinlatch__V1__SubmitCapabilityResultRequest result;
   Twinlatch__V1__Receipt receipt;
 
-  json_t *json;      /* owns the strings above */
+  json_t *json;      /* owns the strings above; NULL: it has none */
   guint8 bytes[640]; /* and this the bytes of the result */
 } TlQuicRequest;
 

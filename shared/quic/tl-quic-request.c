@@ -216,6 +216,19 @@ take_envelope (TlQuicRequest *request, TlQuicRefusal *refusal, GError **error)
   return FALSE;
 }
 
+/* json: taken over. A node.health, until something else is read. */
+static TlQuicRequest *
+request_new (json_t *json)
+{
+  TlQuicRequest *request = g_new (TlQuicRequest, 1);
+
+  memset (request, 0, G_STRUCT_OFFSET (TlQuicRequest, bytes)); /* the bytes are written before they are read */
+  request->json = json;
+  request->resume_id = request->instance_id = request->id = request->type = request->data = "";
+  twinlatch__v1__submit_capability_result_request__init (&request->result);
+  return request;
+}
+
 TlQuicRequest *
 tl_quic_request_parse (const guint8 *data, gsize length, TlQuicRefusal *refusal, GError **error)
 {
@@ -229,14 +242,12 @@ tl_quic_request_parse (const guint8 *data, gsize length, TlQuicRefusal *refusal,
       return NULL;
     }
   *refusal = TL_QUIC_REFUSAL_INVALID_REQUEST;
+  if (tl_quic_request_is_plain_health (data, length))
+    return request_new (NULL);
   json = tl_quic_message_parse (data, length, error);
   if (json == NULL)
     return NULL;
-  request = g_new (TlQuicRequest, 1);
-  memset (request, 0, G_STRUCT_OFFSET (TlQuicRequest, bytes)); /* the bytes are written before they are read */
-  request->json = g_steal_pointer (&json);
-  request->resume_id = request->instance_id = request->id = request->type = request->data = "";
-  twinlatch__v1__submit_capability_result_request__init (&request->result);
+  request = request_new (g_steal_pointer (&json));
   if (!take_envelope (request, refusal, error) || !methods[request->method].take (request, error))
     return NULL;
   return g_steal_pointer (&request);

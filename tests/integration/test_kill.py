@@ -104,18 +104,24 @@ class Worker(threading.Thread):
 
 
 class Kill(twinlatch.TestCase):
+    rounds, node_count = ROUNDS, NODES
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.gw = cls.gateway()
+        cls.add_nodes()
+
+    @classmethod
+    def add_nodes(cls, **options):
         cls.nodes, cls.logs = [], {}
-        for i in range(NODES):
+        for i in range(cls.node_count):
             log = cls.sandbox.root / f"ran-{i}"
             log.touch()
             node = cls.node(f"n{i}", config=(
                 "[node]\nreconnect-max=1s\n[program append]\n"
                 f"command=/usr/bin/dd of={log} oflag=append conv=notrunc,fsync status=none\n"
-                "[program sleep]\ncommand=/usr/bin/sleep 20\n[policy process.run]\nmode=allow\n"))
+                "[program sleep]\ncommand=/usr/bin/sleep 20\n[policy process.run]\nmode=allow\n"), **options)
             node.pair(cls.gw, "link")
             node.run(cls.gw)
             cls.nodes.append(node)
@@ -210,7 +216,7 @@ class Kill(twinlatch.TestCase):
 
     # Death.
 
-    def kill_something(self, rng):
+    def disturb(self, rng):
         victim = rng.choice(["gateway", "gateway", "node"])
         if victim == "gateway":
             self.gw.kill()
@@ -222,19 +228,22 @@ class Kill(twinlatch.TestCase):
             node.run()
         self.acked.counts["killed " + victim] += 1
 
+    def work(self):
+        """What the workers do, one each."""
+        return [lambda w, d=d: self.execute(w, d) for d in self.device_ids * 2] + [self.cancel, self.mint, self.pair]
+
     def test_nothing_acknowledged_is_lost_and_nothing_runs_twice(self):
         seed = int(os.environ.get("TL_TEST_SEED", random.SystemRandom().getrandbits(32)))
-        print(f"# TL_TEST_SEED={seed} rounds={ROUNDS}", flush=True)
+        print(f"# TL_TEST_SEED={seed} rounds={self.rounds}", flush=True)
         rng = random.Random(seed)
         self.acked, self.stopping = Acknowledged(), threading.Event()
-        work = [lambda w, d=d: self.execute(w, d) for d in self.device_ids * 2] + [self.cancel, self.mint, self.pair]
-        workers = [Worker(self, rng.getrandbits(64), each) for each in work]
+        workers = [Worker(self, rng.getrandbits(64), each) for each in self.work()]
         for worker in workers:
             worker.start()
         try:
-            for _ in range(ROUNDS):
+            for _ in range(self.rounds):
                 time.sleep(rng.random() * LONGEST_QUIET)  # the moment is what is random here; nothing is waited for
-                self.kill_something(rng)
+                self.disturb(rng)
                 self.assertEqual([w.trouble for w in workers if w.trouble], [])
         finally:
             self.stopping.set()
@@ -242,6 +251,7 @@ class Kill(twinlatch.TestCase):
                 worker.join(90)
         self.assertEqual([w.trouble for w in workers if w.trouble], [])
         self.assertFalse([w for w in workers if w.is_alive()])
+        self.gw.refresh()
         open_states = [messages.enum("RequestState", "REQUEST_STATE_" + s) for s in ("QUEUED", "DISPATCHED", "AWAITING_CONSENT", "RUNNING")]
         twinlatch.until(lambda: not self.gw.admin.ListCapabilityRequests(states=open_states).requests, "every request to end", 90)
         print("#", dict(self.acked.counts), "requests", len(self.acked.requests), "results", len(self.acked.results), "codes",
@@ -314,7 +324,7 @@ class Kill(twinlatch.TestCase):
                 self.assertEqual(ran[device_id][nonce], 1, f"{request_id} succeeded, but did not run")
             interrupted += state == "failed"
         print(f"# ran once: {sum(len(r) for r in ran.values())}, interrupted: {interrupted}", flush=True)
-        self.assertGreater(sum(len(r) for r in ran.values()), ROUNDS, "that was no work")
+        self.assertGreater(sum(len(r) for r in ran.values()), self.rounds, "that was no work")
 
     def check_journal(self, requests):
         verdict = twinlatch.Cli(self.gw.environment).json("journal", "verify")

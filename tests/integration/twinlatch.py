@@ -207,14 +207,16 @@ class Sandbox:
 
 
 class Gateway:
-    """twinlatchd --user in a sandbox."""
+    """twinlatchd --user in a sandbox. inside: command that enters another network namespace (netns.Host.enter); address: what it
+    advertises then."""
 
-    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True):
+    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True, inside=(), address=None):
         self.sandbox, self.folder = sandbox, sandbox.root / name
         self.folder.mkdir(mode=0o700)
         self.state, self.config = self.folder / "state", self.folder / "twinlatchd.conf"
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.inside = list(inside)
+        self.address = address or f"127.0.0.1:{free_port()}"
+        self.port = int(self.address.rsplit(":", 1)[1])
         self.runtime = self.folder / "run"
         self.runtime.mkdir(mode=0o700)
         self.environment = dict(sandbox.environment, XDG_RUNTIME_DIR=str(self.runtime))
@@ -230,7 +232,7 @@ class Gateway:
         self.config.write_text(text)
 
     def command(self, *more):
-        return [program("twinlatchd"), "--user", "--state-dir", str(self.state), "--config", str(self.config), *more]
+        return [*self.inside, program("twinlatchd"), "--user", "--state-dir", str(self.state), "--config", str(self.config), *more]
 
     def launch(self, environment=None):
         self.write_config()
@@ -241,9 +243,14 @@ class Gateway:
         self.ready = json.loads(self.process.wait_line(r'^(\{"ready".*\})\s*$').group(1))
         self.gateway_id, self.socket = self.ready["gateway_id"], self.ready["admin_socket"]
         self.environment["TWINLATCH_ADMIN_SOCKET"] = self.socket
+        self.refresh()
+        return self
+
+    def refresh(self):
+        """A new connection to the admin socket. The gateway ends those that do not answer its pings, and gRPC's Python does so only
+        while a call is under way: for after a long silence."""
         self.admin_connection = self.keep(wire.connect_local(self.socket))
         self.admin = self.admin_connection.admin
-        return self
 
     def keep(self, connection):
         self.connections.append(connection)
@@ -379,16 +386,16 @@ class Gateway:
 
 
 class Cli:
-    """`twinlatch` as a person at the gateway uses it."""
+    """`twinlatch` as a person at the gateway uses it. inside: as Gateway's."""
 
-    def __init__(self, environment):
-        self.environment = environment
+    def __init__(self, environment, inside=()):
+        self.environment, self.inside = environment, list(inside)
 
     def start(self, *arguments, stdin=None):
-        return Process([program("twinlatch"), *arguments], self.environment, stdin if stdin is not None else "")
+        return Process([*self.inside, program("twinlatch"), *arguments], self.environment, stdin if stdin is not None else "")
 
     def run(self, *arguments, stdin="", expect=0, timeout=PATIENCE):
-        done = subprocess.run([program("twinlatch"), *arguments], env=self.environment, input=stdin, capture_output=True,
+        done = subprocess.run([*self.inside, program("twinlatch"), *arguments], env=self.environment, input=stdin, capture_output=True,
                               text=True, errors="replace", timeout=timeout)
         if expect is not None and done.returncode != expect:
             raise AssertionError(f"twinlatch {' '.join(arguments)} ended with {done.returncode}, not {expect}:\n"
@@ -400,16 +407,16 @@ class Cli:
 
 
 class Node:
-    """A headless node of the real program: state folder of its own."""
+    """A headless node of the real program: state folder of its own. inside: as Gateway's."""
 
-    def __init__(self, sandbox, name, roots=None, config=None):
+    def __init__(self, sandbox, name, roots=None, config=None, inside=()):
         self.sandbox, self.name, self.folder = sandbox, name, sandbox.root / f"node-{name}"
         self.folder.mkdir(mode=0o700)
         self.roots, self.config = roots or {}, None
         if config is not None:
             self.config = sandbox.root / f"node-{name}.conf"
             self.config.write_text(config)
-        self.cli = Cli(dict(sandbox.environment))
+        self.cli = Cli(dict(sandbox.environment), inside)
         self.process = None
 
     def options(self):

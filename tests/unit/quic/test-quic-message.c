@@ -362,6 +362,76 @@ test_tolerated (void)
   g_assert_null (empty->result.receipt);
 }
 
+/* What is recognised without the parser is what the parser takes: a blank in front sends a frame to it. */
+static gboolean
+is_health (const char *frame, gsize length)
+{
+  g_autoptr (TlQuicRequest) request = NULL;
+  TlQuicRefusal refusal;
+
+  request = tl_quic_request_parse ((const guint8 *)frame, length, &refusal, NULL);
+  return request != NULL && request->method == TL_QUIC_METHOD_HEALTH;
+}
+
+static void
+assert_same (const GString *frame)
+{
+  g_autoptr (GString) blank = g_string_new (" ");
+
+  g_string_append_len (blank, frame->str, (gssize)frame->len);
+  g_assert_cmpint (is_health (frame->str, frame->len), ==, is_health (blank->str, blank->len));
+}
+
+static void
+test_plain_health (void)
+{
+  static const char *const frames[] = {
+    "{\"protocol_version\":1,\"method\":\"node.health\"}",
+    "{\"method\":\"node.health\",\"protocol_version\":1,\"padding\":\"xx\",\"n\":0}",
+    "{\"protocol_version\":1,\"method\":\"node.health\",\"method\":\"node.health\"}",
+    "{\"protocol_version\":1,\"method\":\"node.health\",\"a\":1,\"b\":2,\"a\":3}",
+    "{\"protocol_version\":1,\"method\":\"node.health\",\"a\":01}",
+    "{\"protocol_version\":1,\"method\":\"node.health\",\"a\":\"\xc3\"}",
+    "{\"protocol_version\":1,\"method\":\"node.health\",\"a\":123456789012345}",
+    "{\"protocol_version\":1,\"method\":\"node.health\",\"a\":12345678901234567}",
+    "{\"protocol_version\":1,\"method\":\"node.health\",}",
+    "{\"protocol_version\":1,\"method\":\"node.health\"}}",
+    "{\"protocol_version\":1,\"method\":\"node.healt\\u0068\"}",
+    "{\"protocol_version\":\"1\",\"method\":\"node.health\"}",
+    "{\"protocol_version\":2,\"method\":\"node.health\"}",
+    "{\"method\":\"node.health\"}",
+    "{}",
+    "",
+  };
+  static const char bytes[] = "{}[]\":,.\\ 01aex\x80\xc3\n";
+
+  g_assert_true (is_health (frames[0], strlen (frames[0])));
+  g_assert_true (is_health (frames[1], strlen (frames[1])));
+  g_assert_false (is_health (frames[2], strlen (frames[2])));
+  for (gsize i = 0; i < G_N_ELEMENTS (frames); i++)
+    {
+      g_autoptr (GString) frame = g_string_new (frames[i]);
+
+      assert_same (frame);
+      for (gsize at = 0; at < frame->len; at++)
+        {
+          const char kept = frame->str[at];
+
+          for (gsize b = 0; b < sizeof bytes; b++) /* NUL as well */
+            {
+              frame->str[at] = bytes[b];
+              assert_same (frame);
+            }
+          frame->str[at] = kept;
+        }
+      while (frame->len > 0)
+        {
+          g_string_truncate (frame, frame->len - 1);
+          assert_same (frame);
+        }
+    }
+}
+
 static void
 test_unformattable (void)
 {
@@ -646,6 +716,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic-message/request/lengths", test_lengths);
   g_test_add_func ("/quic-message/request/depth-and-size", test_depth_and_size);
   g_test_add_func ("/quic-message/request/tolerated", test_tolerated);
+  g_test_add_func ("/quic-message/request/plain-health", test_plain_health);
   g_test_add_func ("/quic-message/request/unformattable", test_unformattable);
   g_test_add_func ("/quic-message/answer/vectors", test_answer_vectors);
   g_test_add_func ("/quic-message/answer/members", test_answer_members);
