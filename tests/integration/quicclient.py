@@ -132,12 +132,12 @@ class QuicConnection:
 
 
 class QuicClient:
-    """One process; as many connections and identities as one likes."""
+    """One process; as many connections and identities as one likes. inside: as twinlatch.Gateway's."""
 
-    def __init__(self, sandbox, environment=None):
+    def __init__(self, sandbox, environment=None, inside=()):
         self.folder = sandbox.root / f"quic-client.{id(self)}"
         self.folder.mkdir(mode=0o700)
-        self.process = subprocess.Popen([str(twinlatch.BUILD / "tests/helpers/quic-client")], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([*inside, str(twinlatch.BUILD / "tests/helpers/quic-client")], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, env=dict(sandbox.environment, **(environment or {})))
         self.numbers, self.connections, self.streams, self.failures = itertools.count(1), {}, {}, queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
