@@ -51,6 +51,7 @@ struct _TlQuicConnection
   guint is_silent : 1;       /* nothing more is expected of the peer: no lingering */
   guint is_ready : 1;        /* in endpoint->ready or ->blocked */
   guint in_blocked : 1;      /* ->blocked */
+  guint is_unpaced : 1;      /* sends as fast as congestion control allows */
   guint depth;               /* > 0: inside of ngtcp2, which must not be entered again */
   guint migrations;
   GList link, ready_link;
