@@ -44,7 +44,7 @@ typedef struct
   TlQuicConnection *connection; /* NULL: closed */
   gboolean opened;
   TlQuicClose why;
-  GString *answers; /* kinds and errors */
+  GString *answers;   /* kinds and errors */
   guint64 latest_seq; /* of the last answer */
   gsize bytes;
   guint closed_streams;
