@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real programs in a temporary directory: Gateway, Node, Cli. Waits are for events (a line, a message), never for time."""
+import base64
 import contextlib
 import functools
 import json
@@ -18,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import types
 import unittest
 
 import wire
@@ -230,8 +232,7 @@ class Gateway:
     def write_config(self):
         text = "[gateway]\n" + "".join(f"{k}={v}\n" for k, v in self.settings.items())
         text += "[limits]\n" + "".join(f"{k}={v}\n" for k, v in self.limits.items())
-        if self.quic:
-            text += "[quic]\n" + "".join(f"{k}={v}\n" for k, v in self.quic.items())
+        text += "[quic]\n" + "".join(f"{k}={v}\n" for k, v in self.quic.items())
         self.config.write_text(text)
 
     def command(self, *more):
@@ -459,6 +460,16 @@ class Node:
     def identity(self):
         """The stored device identity, private keys and all."""
         return json.loads(read_secret(next(self.folder.glob("*/secrets/identity.secret"))))
+
+    @property
+    def device(self):
+        """The same as a prover.Device has it: for clients that are this node."""
+        identity = self.identity()
+        binary = lambda text: base64.urlsafe_b64decode(text + "==")
+        pem = lambda what, der: f"-----BEGIN {what}-----\n{base64.encodebytes(der).decode()}-----END {what}-----\n".encode()
+        bundle = [binary(text) for text in identity["bundle"]]
+        return types.SimpleNamespace(device_id=identity["device_id"], ca_bundle=bundle, key_pem=pem("PRIVATE KEY", binary(identity["tls"]["key"])),
+                                     chain_pem=pem("CERTIFICATE", binary(identity["certificate"])))
 
     @property
     def marker(self):
