@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/tl-error.h"
@@ -139,19 +140,15 @@ bench_process_memory (BenchProcess *process, BenchMemory *memory, GError **error
 gboolean
 bench_process_cpu (BenchProcess *process, double *seconds, GError **error)
 {
-  enum
-  {
-    UTIME = 11, /* proc(5): fields 14 and 15, counted from behind the name */
-    STIME = 12,
-  };
-  g_autofree char *text = read_proc (process, "stat", error);
-  const char *rest = text != NULL ? strrchr (text, ')') : NULL;
-  g_auto (GStrv) fields = NULL;
+  const pid_t pid = (pid_t)g_ascii_strtoll (g_subprocess_get_identifier (process->child), NULL, 10);
+  struct timespec spent;
+  clockid_t clock;
 
-  if (rest == NULL)
-    return FALSE;
-  fields = g_strsplit (rest + 2, " ", 0);
-  *seconds
-      = (g_ascii_strtod (fields[UTIME], NULL) + g_ascii_strtod (fields[STIME], NULL)) / (double)sysconf (_SC_CLK_TCK);
+  if (clock_getcpuclockid (pid, &clock) != 0 || clock_gettime (clock, &spent) != 0)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_UNAVAILABLE, "%s has no processor time: it ended", process->name);
+      return FALSE;
+    }
+  *seconds = (double)spent.tv_sec + (double)spent.tv_nsec / 1e9;
   return TRUE;
 }

@@ -24,7 +24,7 @@ typedef struct
 } BenchMemory;
 
 gboolean bench_process_memory (BenchProcess *process, BenchMemory *memory, GError **error);
-/* User and system time so far, of all threads. */
+/* User and system time so far, of all threads, to the nanosecond. */
 gboolean bench_process_cpu (BenchProcess *process, double *seconds, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BenchProcess, bench_process_stop)
