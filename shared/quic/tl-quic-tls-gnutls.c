@@ -55,10 +55,29 @@ has_protocol (gnutls_session_t native)
 
 /* GNUTLS_ALPN_MANDATORY refuses a client with other protocols, but not one with none (RFC 9001, 8.1 does). */
 static int
-after_client_hello (gnutls_session_t native, guint type G_GNUC_UNUSED, guint when G_GNUC_UNUSED,
-                    guint incoming G_GNUC_UNUSED, const gnutls_datum_t *message G_GNUC_UNUSED)
+after_client_hello (gnutls_session_t native)
 {
   return has_protocol (native) ? 0 : GNUTLS_E_NO_APPLICATION_PROTOCOL;
+}
+
+/* RFC 9001, 6: a KeyUpdate message is an error, QUIC changes keys by itself. GnuTLS would follow it, and ngtcp2 aborts
+ * when it is given keys once more. */
+static int
+refuse_key_update (TlQuicTlsSession *session)
+{
+  tl_quic_tls_session_refuse (session, TL_QUIC_ALERT_UNEXPECTED_MESSAGE);
+  return GNUTLS_E_UNEXPECTED_HANDSHAKE_PACKET;
+}
+
+/* A session has one hook, for all messages. */
+static int
+on_message (gnutls_session_t native, guint type, guint when, guint incoming, const gnutls_datum_t *message)
+{
+  if (type == GNUTLS_HANDSHAKE_KEY_UPDATE && incoming != 0)
+    return refuse_key_update (session_of (native));
+  if (type == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_POST && incoming != 0)
+    return after_client_hello (native);
+  return 0;
 }
 
 /* Comes after EncryptedExtensions, so that a client sees here whether its server chose a protocol. */
@@ -165,7 +184,6 @@ tl_quic_tls_context_free (TlQuicTlsContext *context)
 static int
 configure_server (gnutls_session_t native)
 {
-  gnutls_handshake_set_hook_function (native, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, after_client_hello);
   gnutls_certificate_server_set_request (native, GNUTLS_CERT_REQUIRE);
   /* Not listing our CA makes clients that look for it show what they have: then the refusal says what is wrong. */
   gnutls_certificate_send_x509_rdn_sequence (native, 1);
@@ -182,6 +200,7 @@ configure (gnutls_session_t native, TlQuicTlsSession *session)
   int result = gnutls_priority_set (native, context->priorities);
 
   gnutls_session_set_ptr (native, &session->ref);
+  gnutls_handshake_set_hook_function (native, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
   gnutls_handshake_set_max_packet_length (native, TL_QUIC_TLS_MAX_HANDSHAKE);
   if (result == 0)
     result

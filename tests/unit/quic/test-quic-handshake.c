@@ -141,7 +141,7 @@ test_accepted (void)
 
   g_assert_cmpuint (fixture->device_judge.asked, ==, 1);
   g_assert_cmpstr (fixture->device_judge.fingerprint, ==, device);
-  g_assert_cmpstr (fixture->device_judge.address, ==, PAIR_ADDRESS);
+  g_assert_cmpstr (fixture->device_judge.address, ==, SIDE_CLIENT_ADDRESS);
   g_assert_cmpuint (fixture->device_judge.length, ==, g_bytes_get_size (der));
   g_assert_cmpuint (fixture->server_judge.asked, ==, 1);
   g_assert_cmpstr (fixture->server_judge.fingerprint, ==, server);
@@ -410,6 +410,31 @@ test_backend (void)
   g_assert_true (g_ascii_isdigit (tl_quic_tls_version ()[0]));
 }
 
+/* RFC 9001, 6: a TLS KeyUpdate is an unexpected message. ngtcp2 aborts the program when GnuTLS follows one, so a single
+ * admitted device could end the gateway. */
+static void
+test_key_update (void)
+{
+  static const guint8 message[] = { 24, 0, 0, 1, 0 };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (Fixture) fixture = fixture_new ();
+      g_autoptr (QuicPair) pair = pair_of (fixture);
+      QuicSide *from = i == 0 ? &pair->client : &pair->server;
+      QuicSide *to = i == 0 ? &pair->server : &pair->client;
+
+      quic_pair_run (pair);
+      g_assert_true (pair->client.confirmed);
+      g_assert_cmpint (ngtcp2_conn_submit_crypto_data (from->connection, NGTCP2_ENCRYPTION_LEVEL_1RTT, message,
+                                                       sizeof message),
+                       ==, 0);
+      quic_pair_run (pair);
+      g_assert_cmphex (to->sent_code, ==, 0x100 + TL_QUIC_ALERT_UNEXPECTED_MESSAGE);
+      g_assert_cmphex (from->seen_code, ==, 0x100 + TL_QUIC_ALERT_UNEXPECTED_MESSAGE);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -426,6 +451,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic-handshake/large-certificate", test_large_certificate);
   g_test_add_func ("/quic-handshake/refused-identities", test_refused_identities);
   g_test_add_func ("/quic-handshake/key-encodings", test_key_encodings);
+  g_test_add_func ("/quic-handshake/key-update", test_key_update);
   g_test_add_func ("/quic-handshake/backend", test_backend);
   return g_test_run ();
 }
