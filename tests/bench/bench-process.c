@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench-process.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -151,4 +152,53 @@ bench_process_cpu (BenchProcess *process, double *seconds, GError **error)
     }
   *seconds = (double)spent.tv_sec + (double)spent.tv_nsec / 1e9;
   return TRUE;
+}
+
+/* ---- where it runs */
+
+static void
+fill_set (cpu_set_t *set, int processor)
+{
+  CPU_ZERO (set);
+  if (processor == BENCH_PROCESSOR_ANY)
+    for (int i = 0; i < CPU_SETSIZE; i++) /* the kernel takes those that there are */
+      CPU_SET (i, set);
+  else
+    CPU_SET (processor, set);
+}
+
+gboolean
+bench_process_pin (BenchProcess *process, int processor, GError **error)
+{
+  g_autofree char *path = NULL;
+  g_autoptr (GDir) tasks = NULL;
+  const char *name;
+  cpu_set_t set;
+
+  fill_set (&set, processor);
+  if (process == NULL)
+    {
+      sched_setaffinity (0, sizeof set, &set);
+      return TRUE;
+    }
+  path = g_strdup_printf ("/proc/%s/task", g_subprocess_get_identifier (process->child));
+  tasks = g_dir_open (path, 0, error);
+  if (tasks == NULL)
+    return FALSE;
+  while ((name = g_dir_read_name (tasks)) != NULL) /* a thread that ended meanwhile needs none */
+    sched_setaffinity ((pid_t)g_ascii_strtoll (name, NULL, 10), sizeof set, &set);
+  return TRUE;
+}
+
+int
+bench_last_processor (void)
+{
+  cpu_set_t set;
+
+  CPU_ZERO (&set);
+  sched_getaffinity (0, sizeof set, &set);
+  for (int i = CPU_SETSIZE - 1; i > 0; i--)
+    if (CPU_ISSET (i, &set))
+      return i;
+  return 0;
 }
