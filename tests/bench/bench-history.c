@@ -127,7 +127,7 @@ side_start (Side *side, Bench *bench, const char *program, GError **error)
   side->start_s = bench_now () - began;
   if (side->daemon == NULL || !point_node (node_dir, side->daemon->address, error))
     return FALSE;
-  side->node = bench_start_node (bench, name, node_dir, error);
+  side->node = bench_start_node (bench, name, node_dir, "auto", error);
   if (side->node == NULL)
     return FALSE;
   bench_subject_init (&side->subject, side->daemon, side->node, device);
@@ -169,7 +169,7 @@ run_some (Bench *bench, GError **error)
 
   if (!point_node (device->node_dir, bench->daemon->address, error))
     return FALSE;
-  node = bench_start_node (bench, "node", device->node_dir, error);
+  node = bench_start_node (bench, "node", device->node_dir, "auto", error);
   if (node == NULL)
     return FALSE;
   bench_subject_init (&subject, bench->daemon, node, device);

@@ -8,7 +8,7 @@
 G_BEGIN_DECLS
 
 /*
- * The benchmarks of the gateway over gRPC. Each prints its figure beside a reference that was measured in the same run,
+ * The benchmarks of the gateway. Each prints its figure beside a reference that was measured in the same run,
  * in blocks that alternate with its own, so that a CPU that changes its speed changes both. A row
  * with a budget says whether it is kept. Thread: main.
  */
