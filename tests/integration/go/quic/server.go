@@ -91,19 +91,19 @@ func (self *gateway) request(stream quic.Stream) {
 		tell("ended", end)
 		return
 	}
-	tell("request", object{"stream": int64(stream.StreamID()), "request": request})
 	self.Lock()
 	latest := self.latest
+	if request["method"] == "node.stream_events" { // before anybody is told of it, so that no event is missed
+		self.answer(stream, object{"kind": "ready", "ok": true, "latest_seq": latest}, false)
+		self.events[stream] = true
+	}
 	self.Unlock()
+	tell("request", object{"stream": int64(stream.StreamID()), "request": request})
 	switch request["method"] {
 	case "node.health":
 		self.answer(stream, object{"kind": "health", "ok": true, "gateway_id": self.id, "node_rpc_mtls_required": true,
 			"server_time_unix_ms": time.Now().UnixNano() / 1000000, "latest_seq": latest}, true)
-	case "node.stream_events":
-		self.Lock()
-		defer self.Unlock()
-		self.answer(stream, object{"kind": "ready", "ok": true, "latest_seq": latest}, false)
-		self.events[stream] = true
+	case "node.stream_events": // open until it is ended
 	case "node.ack_events", "node.event":
 		self.answer(stream, object{"kind": "ack", "ok": true}, true)
 	case "node.submit_result":
