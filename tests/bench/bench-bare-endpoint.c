@@ -313,6 +313,7 @@ endpoint_new (BenchBareTls *tls, guint16 remote_port, GError **error)
   endpoint->source = g_source_new (&functions, sizeof (Source));
   ((Source *)endpoint->source)->endpoint = endpoint;
   ((Source *)endpoint->source)->tag = g_source_add_unix_fd (endpoint->source, endpoint->fd, G_IO_IN);
+  g_source_set_can_recurse (endpoint->source, TRUE); /* or GLib takes the descriptor out and in at each turn */
   g_source_attach (endpoint->source, NULL);
   return g_steal_pointer (&endpoint);
 }
