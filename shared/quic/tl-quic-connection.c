@@ -24,7 +24,6 @@ tl_quic_connection_mark_ready (TlQuicConnection *connection)
     return;
   connection->is_ready = TRUE;
   g_queue_push_tail_link (&connection->endpoint->ready, &connection->ready_link);
-  tl_quic_endpoint_wake (connection->endpoint);
 }
 
 static void
@@ -123,7 +122,6 @@ tl_quic_connection_end (TlQuicConnection *connection, TlQuicEnding ending, guint
     }
   tl_quic_heap_set (&connection->endpoint->heap, &connection->timer, TL_QUIC_TIMER_NEVER);
   g_queue_push_tail_link (&connection->endpoint->ended, &connection->ready_link);
-  tl_quic_endpoint_wake (connection->endpoint);
 }
 
 void
