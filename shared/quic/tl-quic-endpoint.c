@@ -343,6 +343,8 @@ set_options (TlQuicEndpoint *endpoint, const TlQuicEndpointOptions *options)
   endpoint->tls = options->tls != NULL ? tl_quic_tls_ref (options->tls) : NULL;
   endpoint->max_connections = options->max_connections != 0 ? options->max_connections : TL_QUIC_MAX_CONNECTIONS;
   endpoint->retry_threshold = options->retry_threshold != 0 ? options->retry_threshold : TL_QUIC_RETRY_THRESHOLD;
+  if (options->retry_threshold == TL_QUIC_RETRY_ALWAYS)
+    endpoint->retry_threshold = 0;
   endpoint->idle_ms = options->idle_ms != 0 ? options->idle_ms : TL_QUIC_IDLE_MS;
   endpoint->keep_alive_ms = options->keep_alive_ms != 0 ? options->keep_alive_ms : TL_QUIC_KEEP_ALIVE_MS;
   endpoint->handshake_timeout_ms

@@ -16,8 +16,9 @@ G_BEGIN_DECLS
 #define TL_QUIC_SECRET_LENGTH 32
 
 #define TL_QUIC_MAX_CONNECTIONS      10000
-#define TL_QUIC_RETRY_THRESHOLD      64 /* half-open connections above which an address has to be proven first */
-#define TL_QUIC_MAX_STREAMS          64 /* of the client, at a time */
+#define TL_QUIC_RETRY_THRESHOLD      64        /* half-open connections above which an address has to be proven first */
+#define TL_QUIC_RETRY_ALWAYS         G_MAXUINT /* as a threshold: every address has to be proven first */
+#define TL_QUIC_MAX_STREAMS          64        /* of the client, at a time */
 #define TL_QUIC_IDLE_MS              60000
 #define TL_QUIC_KEEP_ALIVE_MS        20000 /* client only */
 #define TL_QUIC_HANDSHAKE_TIMEOUT_MS 5000

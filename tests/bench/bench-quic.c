@@ -87,5 +87,6 @@ bench_quic (Bench *bench, const char *program, GError **error)
   return make_bare (&quic, error) && make_gateway (&quic, error) && bench_quic_requests (&quic, error)
          && bench_quic_handshakes (&quic, error) && start_bare (&quic, error)
          && bench_quic_start_gateway (&quic, 0, error) && bench_quic_memory (&quic, error)
-         && bench_quic_restart (&quic, error);
+         && bench_quic_restart (&quic, error) && bench_quic_start_gateway (&quic, 0, error)
+         && bench_quic_flood (&quic, error);
 }

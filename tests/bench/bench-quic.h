@@ -29,5 +29,6 @@ gboolean bench_quic_requests (BenchQuic *quic, GError **error);
 gboolean bench_quic_handshakes (BenchQuic *quic, GError **error);
 gboolean bench_quic_memory (BenchQuic *quic, GError **error);
 gboolean bench_quic_restart (BenchQuic *quic, GError **error);
+gboolean bench_quic_flood (BenchQuic *quic, GError **error);
 
 G_END_DECLS

@@ -21,7 +21,7 @@ if [ -z "$build" ]; then
   build=${TL_BUILD_ROOT:-$root}/build-release
   log=$(mktemp)
   if ! { { [ -f "$build/build.ninja" ] || /usr/bin/meson setup "$build" "$root" --buildtype=release; } &&
-    /usr/bin/ninja -C "$build" daemon/twinlatchd agent/cli/twinlatch tests/bench/bench-gateway; } >"$log" 2>&1; then
+    /usr/bin/ninja -C "$build" daemon/twinlatchd agent/cli/twinlatch tests/bench/bench-gateway tests/helpers/quic-flood; } >"$log" 2>&1; then
     tail -40 "$log" >&2
     rm -f "$log"
     echo "bench: the build in $build failed" >&2
