@@ -107,7 +107,7 @@ static gboolean
 work (TlCli *cli, TlNodeState *state, TlNodeConfig *config, gboolean prints_ready, GError **error)
 {
   Run run = { .cli = cli, .marker = tl_node_state_marker (state), .prints_ready = prints_ready };
-  g_autoptr (TlNodeRuntime) runtime = tl_node_runtime_new (tl_cli_loop (cli), state, config, error);
+  g_autoptr (TlNodeRuntime) runtime = tl_node_runtime_new (state, config, error);
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   guint sigint, sigterm, watchdog;
 
@@ -157,6 +157,7 @@ static TlNodeConfig *
 load_config (TlCli *cli, TlArgs *args, GError **error)
 {
   const char *path = tl_args_text (args, "config");
+  const char *transport = tl_args_text (args, "transport");
   g_autoptr (TlNodeConfig) config = path == NULL && tl_args_flag (args, "system") ? tl_node_config_load_system (error)
                                                                                   : tl_node_config_load (path, error);
   TlLogLevel level = TL_LOG_INFO;
@@ -167,6 +168,8 @@ load_config (TlCli *cli, TlArgs *args, GError **error)
       return NULL;
     }
   if (!add_roots (config, tl_args_list (args, "root"), error))
+    return NULL;
+  if (transport != NULL && !tl_node_config_set_transport (config, transport, error))
     return NULL;
   tl_log_level_parse (tl_config_get_string (config->config, "node", "log-level"), &level);
   tl_log_init ("twinlatch", level);
@@ -220,6 +223,7 @@ run_verb (TlCli *cli, TlArgs *args, GError **error)
   state = open_or_pair (cli, args, config, error);
   if (state == NULL)
     return FALSE;
+  tl_cli_drop_loop (cli); /* of pairing: a node has gRPC only while it needs it */
   return work (cli, state, config, tl_args_flag (args, "print-ready"), error);
 }
 
@@ -227,6 +231,7 @@ static const TlOption options[] = {
   { "gateway", TL_OPTION_TEXT, "NAME", N_ ("which paired gateway, by name or id; or the address to pair with by PIN") },
   { "config", TL_OPTION_TEXT, "FILE", N_ ("configuration, see twinlatch-node.conf(5)") },
   { "root", TL_OPTION_LIST, "NAME=PATH", N_ ("a directory that fs.list and fs.read may read; may be repeated") },
+  { "transport", TL_OPTION_TEXT, "NAME", N_ ("auto, quic or grpc, instead of what the configuration says") },
   { "from", TL_OPTION_TEXT, "FILE",
     N_ ("pair first with the PIN or link in a file (- is standard input), when not paired") },
   { "yes", TL_OPTION_FLAG, NULL, N_ ("when pairing, connect to what a link names without asking") },

@@ -127,6 +127,12 @@ tl_cli_loop (TlCli *cli)
   return cli->loop;
 }
 
+void
+tl_cli_drop_loop (TlCli *cli)
+{
+  g_clear_pointer (&cli->loop, tl_rpc_loop_unref);
+}
+
 /* stdio and not g_print(): output is UTF-8 whatever the locale says, as JSON has to be. */
 static void
 write_text (FILE *stream, const char *text)

@@ -33,6 +33,8 @@ guint tl_cli_stream_timeout_ms (TlCli *cli); /* --timeout, 0 when not given: wat
 gint64 tl_cli_now_ms (TlCli *cli);
 /* Made at the first call; lives as long as the object. */
 TlRpcLoop *tl_cli_loop (TlCli *cli);
+/* Not needed any more; the next tl_cli_loop() makes another. */
+void tl_cli_drop_loop (TlCli *cli);
 
 /* Standard output, flushed. The arguments' foreign parts were escaped by the caller. */
 void tl_cli_print (TlCli *cli, const char *format, ...) G_GNUC_PRINTF (2, 3);

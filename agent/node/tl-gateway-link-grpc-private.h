@@ -13,6 +13,7 @@ typedef enum
 {
   LINK_NEW,
   LINK_REGISTERING, /* RegisterNode, and the probe when that fails */
+  LINK_REACHED,     /* waits for the owner's word */
   LINK_OPENING,     /* stream made, waits for Ready */
   LINK_OPEN,
   LINK_CLOSING, /* half-closed by us */
@@ -36,8 +37,7 @@ typedef struct
   GError *failure; /* reported from failure_source or after the probe */
   Twinlatch__V1__RegisterNodeResponse *registration;
   char *instance_id;
-  guint64 cursor_seq;
-  char *cursor_event_id;
+  char *peer;
   GQueue waiting; /* StreamEventsResponse behind an event that is being fetched; packed GBytes */
   gboolean fetching;
 

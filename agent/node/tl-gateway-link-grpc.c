@@ -3,14 +3,12 @@
 
 #include <string.h>
 
-#include "agent/node/tl-node-host.h"
+#include "agent/node/tl-node-registration.h"
 #include "base/tl-error.h"
 #include "base/tl-json.h"
-#include "tl-config-build.h"
 #include "twinlatch/v1/health.pb-c.h"
 
 #define HEALTH_CHECK       "/grpc.health.v1.Health/Check"
-#define PROTOCOL_VERSION   1
 #define CALL_DEADLINE_MS   15000
 #define PROBE_DEADLINE_MS  3000
 #define CONNECT_TIMEOUT_MS 5000
@@ -41,7 +39,7 @@ tl_grpc_link_unref (TlGrpcLink *link)
   g_main_context_unref (link->context);
   g_strfreev (link->addresses);
   g_free (link->instance_id);
-  g_free (link->cursor_event_id);
+  g_free (link->peer);
   g_free (link);
 }
 
@@ -183,7 +181,7 @@ fetch_event (TlGrpcLink *link, const Twinlatch__V1__Event *event)
 
   cursor.seq = event->seq;
   cursor.event_id = event->id;
-  request.device_id = (char *)tl_device_identity_device_id (link->with.identity);
+  request.device_id = (char *)tl_device_identity_device_id (link->with.rpc.identity);
   request.cursor = &cursor;
   link->fetching = TRUE;
   tl_rpc_client_call_async (link->client, TL_NODE_SERVICE "FetchEvent", &request.base,
@@ -235,26 +233,18 @@ take_event (TlGrpcLink *link, const Twinlatch__V1__Event *event)
 static void
 handle_ready (TlGrpcLink *link, const Twinlatch__V1__StreamEventsResponse__Ready *ready)
 {
-  const Twinlatch__V1__RegisterNodeResponse *answer = link->registration;
   g_autoptr (GPtrArray) addresses = g_ptr_array_new ();
-  g_autofree char *peer = link->stream != NULL ? tl_rpc_stream_peer (link->stream) : NULL;
-  TlLinkRegistration registration = { .gateway_id = answer->gateway_id,
-                                      .gateway_name = answer->gateway_name,
-                                      .gateway_version = answer->gateway_version,
-                                      .latest_seq = answer->latest_seq,
-                                      .server_time_ms = answer->server_time_unix_ms,
-                                      .peer = peer,
-                                      .transport = "grpc" };
+  TlLinkRegistration registration = { .transport = "grpc" };
 
   if (link->state != LINK_OPENING)
     {
       fail_protocol (link, "a second Ready");
       return;
     }
-  for (gsize i = 0; i < answer->n_addresses; i++)
-    g_ptr_array_add (addresses, answer->addresses[i]);
-  g_ptr_array_add (addresses, NULL);
-  registration.addresses = (const char *const *)addresses->pdata;
+  if (link->stream != NULL)
+    link->peer = tl_rpc_stream_peer (link->stream);
+  tl_node_registration_read (link->registration, addresses, &registration);
+  registration.peer = link->peer;
   clear_source (&link->timer);
   link->takes_results = ready->takes_results;
   link->state = LINK_OPEN;
@@ -335,10 +325,12 @@ open_stream (TlGrpcLink *link)
   Twinlatch__V1__StreamEventsRequest request = TWINLATCH__V1__STREAM_EVENTS_REQUEST__INIT;
   Twinlatch__V1__StreamEventsRequest__Resume resume = TWINLATCH__V1__STREAM_EVENTS_REQUEST__RESUME__INIT;
   Twinlatch__V1__Cursor cursor = TWINLATCH__V1__CURSOR__INIT;
+  TlLinkCursor from = { .event_id = "" };
 
-  cursor.seq = link->cursor_seq;
-  cursor.event_id = link->cursor_event_id;
-  resume.device_id = (char *)tl_device_identity_device_id (link->with.identity);
+  link->base.handlers->cursor (&link->base, &from, link->base.user_data);
+  cursor.seq = from.seq;
+  cursor.event_id = (char *)from.event_id;
+  resume.device_id = (char *)tl_device_identity_device_id (link->with.rpc.identity);
   resume.cursor = &cursor;
   resume.instance_id = link->instance_id;
   resume.takes_events = TRUE;
@@ -383,12 +375,9 @@ static void
 probe (TlGrpcLink *link)
 {
   Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-  TlRpcClientOptions options = { .addresses = (const char *const *)link->addresses,
-                                 .bundle = tl_device_identity_bundle (link->with.identity),
-                                 .clock = link->with.clock,
-                                 .connect_timeout_ms = PROBE_DEADLINE_MS };
 
-  link->probe = tl_rpc_client_new (link->with.loop, &options, NULL);
+  link->probe
+      = tl_node_rpc_client (&link->with.rpc, (const char *const *)link->addresses, FALSE, PROBE_DEADLINE_MS, NULL);
   if (link->probe == NULL)
     {
       fail (link, link->failure);
@@ -411,7 +400,7 @@ on_registered (GObject *source, GAsyncResult *result, gpointer user_data)
   link->registration = (Twinlatch__V1__RegisterNodeResponse *)message;
   if (link->state == LINK_CLOSED) /* the owner, and all that it lent, may be gone */
     return;
-  gateway_id = tl_trust_bundle_gateway_id (tl_device_identity_bundle (link->with.identity));
+  gateway_id = tl_trust_bundle_gateway_id (tl_device_identity_bundle (link->with.rpc.identity));
   if (message == NULL && tl_error_is (error, TL_ERROR_UNAVAILABLE))
     {
       link->failure = g_steal_pointer (&error);
@@ -419,66 +408,34 @@ on_registered (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   else if (message == NULL)
     fail (link, error);
-  else if (link->registration->version != PROTOCOL_VERSION)
-    fail_protocol (link, "it chose a version that was not offered");
-  else if (!g_str_equal (link->registration->gateway_id, gateway_id))
-    fail_protocol (link, "it names itself another gateway");
-  else
+  else if (!tl_node_registration_check (link->registration, gateway_id, &error))
+    fail (link, error);
+  else if (link->base.handlers->reached == NULL)
     open_stream (link);
+  else
+    {
+      link->state = LINK_REACHED;
+      link->base.handlers->reached (&link->base, link->base.user_data);
+    }
 }
 
-static Twinlatch__V1__ConsentLevel
-consent_level (TlConsentLevel level)
+static void
+grpc_proceed (TlGatewayLink *base)
 {
-  switch (level)
-    {
-    case TL_CONSENT_ALLOW:
-      return TWINLATCH__V1__CONSENT_LEVEL__CONSENT_LEVEL_ALLOW;
-    case TL_CONSENT_ASK:
-      return TWINLATCH__V1__CONSENT_LEVEL__CONSENT_LEVEL_ASK;
-    case TL_CONSENT_DENY:
-      return TWINLATCH__V1__CONSENT_LEVEL__CONSENT_LEVEL_DENY;
-    }
-  g_assert_not_reached ();
+  TlGrpcLink *link = (TlGrpcLink *)base;
+
+  if (link->state == LINK_REACHED)
+    open_stream (link);
 }
 
 static void
 register_node (TlGrpcLink *link, const TlGatewayLinkOpen *what)
 {
-  Twinlatch__V1__RegisterNodeRequest request = TWINLATCH__V1__REGISTER_NODE_REQUEST__INIT;
-  guint n = tl_capability_set_size (what->capabilities);
-  g_autofree Twinlatch__V1__CapabilityDescriptor *rows = g_new0 (Twinlatch__V1__CapabilityDescriptor, n);
-  g_autofree Twinlatch__V1__CapabilityDescriptor **pointers = g_new0 (Twinlatch__V1__CapabilityDescriptor *, n);
-  g_autofree char *platform = tl_node_platform ();
-  uint32_t versions[] = { PROTOCOL_VERSION };
+  g_autoptr (TlNodeRegistration) registration
+      = tl_node_registration_new (what, tl_device_identity_device_id (link->with.rpc.identity), link->with.client_kind);
 
-  for (guint i = 0; i < n; i++)
-    {
-      const TlCapabilityEntry *entry = tl_capability_set_get (what->capabilities, i);
-      const TlCapability *capability = entry->capability;
-
-      twinlatch__v1__capability_descriptor__init (&rows[i]);
-      rows[i].name = (char *)capability->name;
-      rows[i].description = (char *)capability->description;
-      rows[i].input_schema = (char *)capability->input_schema;
-      if (capability->output_schema != NULL)
-        rows[i].output_schema = (char *)capability->output_schema;
-      rows[i].idempotent = capability->idempotent;
-      rows[i].available = entry->available;
-      rows[i].consent = consent_level (tl_policy_level (what->policy, capability->name));
-      pointers[i] = &rows[i];
-    }
-  request.device_id = (char *)tl_device_identity_device_id (link->with.identity);
-  request.n_versions = G_N_ELEMENTS (versions);
-  request.versions = versions;
-  request.platform = platform;
-  request.node_version = (char *)TL_VERSION;
-  request.n_capabilities = n;
-  request.capabilities = pointers;
-  request.client_kind = (Twinlatch__V1__ClientKind)(link->with.client_kind + 1); /* UNSPECIFIED is 0 there */
-  request.instance_id = link->instance_id;
   link->state = LINK_REGISTERING;
-  tl_rpc_client_call_async (link->client, TL_NODE_SERVICE "RegisterNode", &request.base,
+  tl_rpc_client_call_async (link->client, TL_NODE_SERVICE "RegisterNode", tl_node_registration_message (registration),
                             &twinlatch__v1__register_node_response__descriptor, CALL_DEADLINE_MS, link->cancellable,
                             on_registered, tl_grpc_link_ref (link));
 }
@@ -488,19 +445,12 @@ grpc_open (TlGatewayLink *base, const TlGatewayLinkOpen *what)
 {
   TlGrpcLink *link = (TlGrpcLink *)base;
   guint timeout_ms = link->with.connect_timeout_ms != 0 ? link->with.connect_timeout_ms : CONNECT_TIMEOUT_MS;
-  TlRpcClientOptions options = { .addresses = what->addresses,
-                                 .bundle = tl_device_identity_bundle (link->with.identity),
-                                 .identity = link->with.rpc_identity,
-                                 .clock = link->with.clock,
-                                 .connect_timeout_ms = timeout_ms };
   g_autoptr (GError) error = NULL;
 
   g_return_if_fail (link->state == LINK_NEW);
   link->addresses = g_strdupv ((char **)what->addresses);
   link->instance_id = g_strdup (what->instance_id);
-  link->cursor_seq = what->cursor_seq;
-  link->cursor_event_id = g_strdup (what->cursor_event_id);
-  link->client = tl_rpc_client_new (link->with.loop, &options, &error);
+  link->client = tl_node_rpc_client (&link->with.rpc, what->addresses, TRUE, timeout_ms, &error);
   if (link->client == NULL)
     fail_later (link, g_steal_pointer (&error));
   else
@@ -554,6 +504,18 @@ on_close_timeout (gpointer data)
 }
 
 static void
+grpc_get_info (TlGatewayLink *base, TlLinkInfo *info)
+{
+  TlGrpcLink *link = (TlGrpcLink *)base;
+
+  info->transport = "grpc";
+  if (link->with.reason != NULL)
+    info->reason = link->with.reason;
+  if (link->peer != NULL)
+    g_strlcpy (info->peer, link->peer, sizeof info->peer);
+}
+
+static void
 grpc_close (TlGatewayLink *base)
 {
   TlGrpcLink *link = (TlGrpcLink *)base;
@@ -581,9 +543,11 @@ grpc_free (TlGatewayLink *base)
 
 static const TlGatewayLinkClass grpc_class = {
   .open = grpc_open,
+  .proceed = grpc_proceed,
   .send_event = grpc_send_event,
   .acknowledge = grpc_acknowledge,
   .submit = tl_grpc_link_submit,
+  .get_info = grpc_get_info,
   .close = grpc_close,
   .free = grpc_free,
 };

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "agent/node/tl-gateway-link.h"
+#include "agent/node/tl-node-rpc.h"
 #include "pairing/tl-pairing-messages.h"
-#include "rpc/tl-rpc.h"
 
 G_BEGIN_DECLS
 
@@ -14,12 +14,10 @@ G_BEGIN_DECLS
  */
 typedef struct
 {
-  TlRpcLoop *loop;            /* borrowed, as everything here, as long as any link lives */
-  TlDeviceIdentity *identity; /* device id, bundle */
-  TlRpcIdentity *rpc_identity;
+  TlNodeRpc rpc;
   TlClientKind client_kind;
-  TlClock *clock;           /* NULL = system */
   guint connect_timeout_ms; /* 0 = 5000 */
+  const char *reason;       /* why it is not QUIC that is used; static; NULL: not said */
 } TlGrpcLinkFactory;
 
 /* A TlGatewayLinkFactory; factory_data is a TlGrpcLinkFactory. */

@@ -11,6 +11,7 @@
 #define MAX_ROOT_NAME       32
 #define MAX_ROOTS           64
 #define MAX_CAPABILITY_NAME 64 /* PROTOCOL 4.2 */
+#define PIN_DIGITS          64
 
 static const TlConfigKey key_table[] = {
   { "node", "name", TL_CONFIG_STRING, .help = "name given to the gateway when pairing (default: the host name)" },
@@ -18,6 +19,10 @@ static const TlConfigKey key_table[] = {
     .help = "what is logged" },
   { "node", "reconnect-max", TL_CONFIG_DURATION, .fallback = "60s", .min = 1000, .max = 3600 * 1000,
     .help = "longest wait between two attempts to reach the gateway (1s..1h)" },
+  { "node", "transport", TL_CONFIG_CHOICE, .fallback = "auto", .choices = "auto|quic|grpc",
+    .help = "how the gateway is reached: QUIC (UDP), gRPC (TCP), or whichever gets through" },
+  { "node", "server-pin", TL_CONFIG_STRING,
+    .help = "SHA-256 (hex) of the gateway's certificate or its public key: no other is accepted over QUIC" },
   { "root *", "path", TL_CONFIG_STRING, .help = "absolute path of a directory that fs.* may read" },
   TL_NODE_PROGRAM_KEYS,
   { "policy", "default", TL_CONFIG_CHOICE, .fallback = "allow", .choices = "allow|deny",
@@ -159,6 +164,47 @@ load_policy (TlNodeConfig *config, const char *file, GError **error)
   return TRUE;
 }
 
+gboolean
+tl_node_config_set_transport (TlNodeConfig *config, const char *text, GError **error)
+{
+  static const char *const names[]
+      = { [TL_NODE_TRANSPORT_AUTO] = "auto", [TL_NODE_TRANSPORT_QUIC] = "quic", [TL_NODE_TRANSPORT_GRPC] = "grpc" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (g_str_equal (text, names[i]))
+      {
+        config->transport = (TlNodeTransport)i;
+        return TRUE;
+      }
+  g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT, "transport must be auto, quic or grpc, not \"%s\"", text);
+  return FALSE;
+}
+
+/* As tools print fingerprints: upper or lower case, with or without colons. */
+static gboolean
+load_pin (TlNodeConfig *config, const char *file, GError **error)
+{
+  const char *where = tl_config_where (config->config, "node", "server-pin");
+  const char *text = tl_config_get_string (config->config, "node", "server-pin");
+  g_autofree char *lower = text != NULL ? g_ascii_strdown (text, -1) : NULL;
+  g_autoptr (GString) pin = g_string_new (NULL);
+
+  if (text == NULL)
+    return TRUE;
+  for (const char *c = lower; *c != '\0'; c++)
+    if (*c != ':')
+      g_string_append_c (pin, *c);
+  if (pin->len == PIN_DIGITS && strspn (pin->str, "0123456789abcdef") == PIN_DIGITS)
+    {
+      config->server_pin = g_strdup (pin->str);
+      return TRUE;
+    }
+  g_set_error (error, TL_ERROR, TL_ERROR_INVALID_ARGUMENT,
+               "%s: server-pin must be a SHA-256 in hex (%d digits), not \"%s\"", where != NULL ? where : file,
+               PIN_DIGITS, text);
+  return FALSE;
+}
+
 static TlNodeConfig *
 load (const char *file, gboolean optional, GError **error)
 {
@@ -168,7 +214,9 @@ load (const char *file, gboolean optional, GError **error)
   config->programs = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_node_program_free);
   config->policy = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   config->config = tl_config_load (file, optional, key_table, error);
-  if (config->config == NULL || !load_roots (config, file, error)
+  if (config->config == NULL
+      || !tl_node_config_set_transport (config, tl_config_get_string (config->config, "node", "transport"), error)
+      || !load_pin (config, file, error) || !load_roots (config, file, error)
       || !tl_node_programs_load (config->config, file, config->programs, error) || !load_policy (config, file, error))
     return NULL;
   return g_steal_pointer (&config);
@@ -201,6 +249,7 @@ tl_node_config_free (TlNodeConfig *config)
   if (config == NULL)
     return;
   g_clear_pointer (&config->config, tl_config_free);
+  g_free (config->server_pin);
   g_clear_pointer (&config->roots, g_ptr_array_unref);
   g_clear_pointer (&config->programs, g_ptr_array_unref);
   g_clear_pointer (&config->policy, g_hash_table_unref);

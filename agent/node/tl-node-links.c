@@ -1,34 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/node/tl-node-links.h"
 
+#include "agent/node/tl-gateway-link-auto.h"
+#include "agent/node/tl-gateway-link-grpc.h"
+#include "agent/node/tl-gateway-link-quic.h"
+#include "agent/node/tl-renewal-grpc.h"
+
 struct _TlNodeLinks
 {
-  TlRpcIdentity *rpc_identity;
+  TlNodeTransport transport;
+  char *server_pin;
   TlGrpcLinkFactory grpc;
+  TlQuicLinkFactory quic;
+  TlAutoLinkFactory both;
 };
 
-TlRpcIdentity *
-tl_node_rpc_identity (TlDeviceIdentity *identity, GError **error)
-{
-  g_autoptr (TlSecret) key = tl_device_identity_key_pem (identity, error);
-  g_autofree char *chain = NULL;
-  g_autofree char *roots = NULL;
-
-  if (key == NULL)
-    return NULL;
-  chain = tl_device_identity_chain_pem (identity);
-  roots = tl_trust_bundle_to_pem (tl_device_identity_bundle (identity));
-  return tl_rpc_identity_new (chain, key, roots, error);
-}
-
 TlNodeLinks *
-tl_node_links_new (TlRpcLoop *loop, TlDeviceIdentity *identity, TlClock *clock, GError **error)
+tl_node_links_new (const TlNodeLinksOptions *options)
 {
-  g_autoptr (TlNodeLinks) links = g_new0 (TlNodeLinks, 1);
+  TlNodeLinks *links = g_new0 (TlNodeLinks, 1);
 
-  links->grpc
-      = (TlGrpcLinkFactory){ .loop = loop, .identity = identity, .client_kind = TL_CLIENT_NODE, .clock = clock };
-  return tl_node_links_follow (links, error) ? g_steal_pointer (&links) : NULL;
+  links->transport = options->transport;
+  links->server_pin = g_strdup (options->server_pin);
+  links->grpc = (TlGrpcLinkFactory){ .rpc = options->rpc, .client_kind = TL_CLIENT_NODE };
+  if (options->transport == TL_NODE_TRANSPORT_GRPC)
+    links->grpc.reason = "the configuration says transport=grpc";
+  links->quic = (TlQuicLinkFactory){ .rpc = options->rpc, .client_kind = TL_CLIENT_NODE, .pin = links->server_pin };
+  links->both = (TlAutoLinkFactory){ .quic = tl_gateway_link_new_quic,
+                                     .grpc = tl_gateway_link_new_grpc,
+                                     .quic_data = &links->quic,
+                                     .grpc_data = &links->grpc,
+                                     .random = options->random,
+                                     .pinned = links->server_pin != NULL };
+  return links;
 }
 
 void
@@ -36,33 +40,37 @@ tl_node_links_free (TlNodeLinks *links)
 {
   if (links == NULL)
     return;
-  g_clear_pointer (&links->rpc_identity, tl_rpc_identity_unref);
+  g_free (links->both.reason);
+  g_free (links->server_pin);
   g_free (links);
 }
 
-TlGrpcLinkFactory *
-tl_node_links_factory (TlNodeLinks *links)
+TlGatewayLinkFactory
+tl_node_links_factory (TlNodeLinks *links, gpointer *factory_data)
 {
-  return &links->grpc;
+  switch (links->transport)
+    {
+    case TL_NODE_TRANSPORT_AUTO:
+      *factory_data = &links->both;
+      return tl_gateway_link_new_auto;
+    case TL_NODE_TRANSPORT_QUIC:
+      *factory_data = &links->quic;
+      return tl_gateway_link_new_quic;
+    case TL_NODE_TRANSPORT_GRPC:
+      *factory_data = &links->grpc;
+      return tl_gateway_link_new_grpc;
+    }
+  g_assert_not_reached ();
 }
 
-gboolean
-tl_node_links_follow (TlNodeLinks *links, GError **error)
+void
+tl_node_links_world_changed (TlNodeLinks *links)
 {
-  TlRpcIdentity *renewed = tl_node_rpc_identity (links->grpc.identity, error);
-
-  if (renewed == NULL)
-    return FALSE;
-  g_clear_pointer (&links->rpc_identity, tl_rpc_identity_unref); /* connections keep their own reference */
-  links->rpc_identity = renewed;
-  links->grpc.rpc_identity = renewed;
-  return TRUE;
+  links->both.blocked = FALSE;
 }
 
 TlRenewalTransport *
 tl_node_links_renewal_transport (TlNodeLinks *links)
 {
-  TlRenewalGrpc parts = { .loop = links->grpc.loop, .identity = links->grpc.identity, .clock = links->grpc.clock };
-
-  return tl_renewal_transport_new_grpc (&parts);
+  return tl_renewal_transport_new_grpc (&links->grpc.rpc);
 }

@@ -14,7 +14,7 @@ G_BEGIN_DECLS
  */
 typedef struct
 {
-  TlGatewayLinkFactory link_factory; /* NULL: gRPC, over the loop */
+  TlGatewayLinkFactory link_factory; /* NULL: as the configuration says */
   gpointer link_factory_data;
   TlNetworkMonitor *network;        /* borrowed, outlives the runtime; NULL: the system's */
   TlSuspendMonitor *suspend;        /* the same */
@@ -28,6 +28,7 @@ typedef struct
   gpointer renewal_observer_data;
 } TlNodeRuntimeParts;
 
+/* loop: of gRPC, outlives the runtime; NULL: gRPC is started when it is needed and shut down after it. */
 TlNodeRuntime *tl_node_runtime_new_with_parts (TlRpcLoop *loop, TlNodeState *state, TlNodeConfig *config,
                                                const TlNodeRuntimeParts *parts, GError **error);
 

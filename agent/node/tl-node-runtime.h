@@ -26,8 +26,8 @@ const char *tl_node_run_state_to_string (TlNodeRunState state);
 typedef struct _TlNodeRuntime TlNodeRuntime;
 typedef void (*TlNodeStateFunc) (TlNodeRuntime *runtime, TlNodeRunState state, const char *detail, gpointer user_data);
 
-/* Takes ownership of neither; both outlive it. */
-TlNodeRuntime *tl_node_runtime_new (TlRpcLoop *loop, TlNodeState *state, TlNodeConfig *config, GError **error);
+/* Takes ownership of neither; both outlive it. gRPC runs only while it is needed. */
+TlNodeRuntime *tl_node_runtime_new (TlNodeState *state, TlNodeConfig *config, GError **error);
 void tl_node_runtime_set_state_func (TlNodeRuntime *runtime, TlNodeStateFunc func, gpointer user_data);
 gboolean tl_node_runtime_start (TlNodeRuntime *runtime, GError **error);
 /* Tells the gateway (node.stopping), waits for what runs at most grace_ms; done (may be NULL) then. */

@@ -20,8 +20,13 @@ typedef struct
   char *state;        /* tl_node_run_state_to_string() */
   char *detail;       /* one line for people */
   char *version;
-  char *transport;        /* "grpc" while connected, else "" */
-  char *address;          /* of the gateway, while connected; "" */
+  char *transport;           /* "quic" or "grpc" while connected, else "" */
+  char *transport_reason;    /* why it is not QUIC; "" */
+  char *address;             /* of the gateway, while connected; "" */
+  gint64 connected_since_ms; /* over this transport; 0: not connected */
+  gint64 rtt_us;             /* of QUIC, as of the last keep-alive; 0: not known */
+  gint64 packets_lost;       /* the same */
+  gint64 migrations;
   gint64 attempts;        /* to reach the gateway since the last connection */
   gint64 next_attempt_ms; /* wall time; 0: none is planned, or one is under way */
 } TlNodeStatus;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/node/tl-renewal-grpc.h"
 
-#include "agent/node/tl-node-links.h"
 #include "base/tl-error.h"
 #include "twinlatch/v1/node.pb-c.h"
 #include "twinlatch/v1/pairing.pb-c.h"
@@ -15,7 +14,7 @@
 typedef struct
 {
   TlRenewalTransport base;
-  TlRenewalGrpc with;
+  TlNodeRpc rpc;
   TlRenewalWay way;
   TlRpcClient *client;       /* of the renewal under way */
   GCancellable *cancellable; /* the same */
@@ -150,25 +149,6 @@ fail_later (GrpcTransport *transport, GError *error)
   g_source_attach (transport->failure_source, context);
 }
 
-static TlRpcClient *
-connect_client (GrpcTransport *transport, const char *const *addresses, GError **error)
-{
-  g_autoptr (TlRpcIdentity) identity = NULL;
-  TlRpcClientOptions options = { .addresses = addresses,
-                                 .bundle = tl_device_identity_bundle (transport->with.identity),
-                                 .clock = transport->with.clock,
-                                 .connect_timeout_ms = CONNECT_TIMEOUT_MS };
-
-  if (transport->way == TL_RENEWAL_BY_CERTIFICATE)
-    {
-      identity = tl_node_rpc_identity (transport->with.identity, error);
-      if (identity == NULL)
-        return NULL;
-      options.identity = identity;
-    }
-  return tl_rpc_client_new (transport->with.loop, &options, error);
-}
-
 static void
 grpc_challenge (TlRenewalTransport *base, TlRenewalWay way, const char *const *addresses, const char *device_id,
                 TlChallengeFunc func, gpointer user_data)
@@ -181,7 +161,8 @@ grpc_challenge (TlRenewalTransport *base, TlRenewalWay way, const char *const *a
   transport->way = way;
   transport->challenged = func;
   transport->user_data = user_data;
-  transport->client = connect_client (transport, addresses, &error);
+  transport->client
+      = tl_node_rpc_client (&transport->rpc, addresses, way == TL_RENEWAL_BY_CERTIFICATE, CONNECT_TIMEOUT_MS, &error);
   if (transport->client == NULL)
     {
       fail_later (transport, g_steal_pointer (&error));
@@ -226,11 +207,11 @@ static const TlRenewalTransportClass grpc_class = {
 };
 
 TlRenewalTransport *
-tl_renewal_transport_new_grpc (const TlRenewalGrpc *parts)
+tl_renewal_transport_new_grpc (const TlNodeRpc *rpc)
 {
   GrpcTransport *transport = g_new0 (GrpcTransport, 1);
 
   transport->base.klass = &grpc_class;
-  transport->with = *parts;
+  transport->rpc = *rpc;
   return &transport->base;
 }

@@ -27,14 +27,30 @@ new_connection_id (ngtcp2_conn *conn, ngtcp2_cid *cid, uint8_t *token, size_t le
   if (ngtcp2_crypto_generate_stateless_reset_token (token, endpoint->reset_secret, sizeof endpoint->reset_secret, cid)
       != 0)
     return NGTCP2_ERR_CALLBACK_FAILURE;
-  if (!connection->is_server) /* found by its socket */
-    return 0;
   entry = tl_quic_cid_table_add (&endpoint->cids, cid->data, cid->datalen, connection);
   if (entry == NULL)
     return NGTCP2_ERR_CALLBACK_FAILURE;
   entry->next = connection->cids;
   connection->cids = entry;
   return 0;
+}
+
+/* A packet with it may still be under way, and must not be answered with a stateless reset: that would end the
+ * connection. */
+static void
+retire (TlQuicConnection *connection, TlQuicCidEntry *entry)
+{
+  TlQuicCidEntry **place = &connection->retired;
+
+  entry->next = connection->retired;
+  connection->retired = entry;
+  for (guint n = 0; n < TL_QUIC_RETIRED_CIDS && *place != NULL; n++)
+    place = &(*place)->next;
+  if (*place == NULL)
+    return;
+  entry = *place;
+  *place = NULL;
+  tl_quic_cid_table_remove (&connection->endpoint->cids, entry);
 }
 
 static int
@@ -49,7 +65,7 @@ remove_connection_id (ngtcp2_conn *conn, const ngtcp2_cid *cid, void *user_data)
       if (entry->length == cid->datalen && memcmp (entry->id, cid->data, entry->length) == 0)
         {
           *place = entry->next;
-          tl_quic_cid_table_remove (&connection->endpoint->cids, entry);
+          retire (connection, entry);
           break;
         }
     }

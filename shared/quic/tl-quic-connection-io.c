@@ -246,13 +246,18 @@ end_ping (TlQuicConnection *connection)
                                       (ngtcp2_duration)connection->endpoint->keep_alive_ms * NGTCP2_MILLISECONDS);
 }
 
+/* Not on short paths, where a timer's granularity costs more than a burst does. The shortest round trip decides, which
+ * a busy moment does not lengthen; and for good: ngtcp2 charges the next call with all that was sent since the last. */
 static void
 pace (TlQuicConnection *connection, guint64 ts)
 {
   ngtcp2_conn_info info;
 
+  if (connection->is_unpaced)
+    return;
   ngtcp2_conn_get_conn_info (connection->conn, &info);
-  if (info.smoothed_rtt >= TL_QUIC_PACED_RTT_NS)
+  connection->is_unpaced = info.min_rtt < TL_QUIC_PACED_RTT_NS;
+  if (!connection->is_unpaced)
     ngtcp2_conn_update_pkt_tx_time (connection->conn, ts);
 }
 

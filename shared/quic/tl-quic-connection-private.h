@@ -16,7 +16,8 @@ G_BEGIN_DECLS
 #define TL_QUIC_CONNECTION_WINDOW (1024 * 1024)
 #define TL_QUIC_STORED_BUDGET     (1024 * 1024)
 
-#define TL_QUIC_ACTIVE_CIDS    4 /* of the peer's: one in use, and some to move with */
+#define TL_QUIC_ACTIVE_CIDS    4  /* of the peer's: one in use, and some to move with */
+#define TL_QUIC_RETIRED_CIDS   16 /* of ours, kept so that a late packet is not taken for one of a lost connection */
 #define TL_QUIC_CLOSE_PACKET   1200
 #define TL_QUIC_REASON_MAX     128
 #define TL_QUIC_CLIENT_SOCKETS 2       /* the current one, and the one before */
@@ -50,6 +51,7 @@ struct _TlQuicConnection
   guint is_silent : 1;       /* nothing more is expected of the peer: no lingering */
   guint is_ready : 1;        /* in endpoint->ready or ->blocked */
   guint in_blocked : 1;      /* ->blocked */
+  guint is_unpaced : 1;      /* sends as fast as congestion control allows */
   guint depth;               /* > 0: inside of ngtcp2, which must not be entered again */
   guint migrations;
   GList link, ready_link;
@@ -57,8 +59,9 @@ struct _TlQuicConnection
   guint64 last_ts;  /* ngtcp2 aborts when time goes back */
   guint64 deadline; /* ns: of the handshake; of lingering */
   gint64 since_us, heard_us;
-  guint64 lost; /* packets, of streams that are closed */
-  TlQuicCidEntry *cids;
+  guint64 lost;                                  /* packets, of streams that are closed */
+  TlQuicCidEntry *cids;                          /* that lead here */
+  TlQuicCidEntry *retired;                       /* the same, newest first: the peer says that it will not use them */
   TlQuicSocket *sockets[TL_QUIC_CLIENT_SOCKETS]; /* a client's; [0] is the newest */
   TlQuicSocket *next_socket;                     /* to move to once ngtcp2 has returned */
   TlQuicAddress source;                          /* a half-open server connection's */

@@ -83,7 +83,7 @@ fill_settings (TlQuicConnection *connection, ngtcp2_settings *settings)
 }
 
 static void
-fill_params (TlQuicEndpoint *endpoint, ngtcp2_transport_params *params)
+fill_params (TlQuicConnection *connection, ngtcp2_transport_params *params)
 {
   ngtcp2_transport_params_default (params);
   params->initial_max_stream_data_bidi_local = TL_QUIC_STREAM_WINDOW;
@@ -91,7 +91,7 @@ fill_params (TlQuicEndpoint *endpoint, ngtcp2_transport_params *params)
   params->initial_max_data = TL_QUIC_CONNECTION_WINDOW;
   params->initial_max_streams_bidi = TL_QUIC_MAX_STREAMS;
   params->initial_max_streams_uni = 0;
-  params->max_idle_timeout = (ngtcp2_duration)endpoint->idle_ms * NGTCP2_MILLISECONDS;
+  params->max_idle_timeout = (ngtcp2_duration)connection->endpoint->idle_ms * NGTCP2_MILLISECONDS;
   params->active_connection_id_limit = TL_QUIC_ACTIVE_CIDS;
 }
 
@@ -148,7 +148,7 @@ tl_quic_connection_new_server (TlQuicEndpoint *endpoint, const TlQuicAccepted *a
   random_cid (&scid);
   tl_quic_connection_fill_callbacks (&callbacks, TRUE);
   fill_settings (connection, &settings);
-  fill_params (endpoint, &params);
+  fill_params (connection, &params);
   params.original_dcid = accepted->original_dcid != NULL ? *accepted->original_dcid : header->dcid;
   params.original_dcid_present = 1;
   if (accepted->original_dcid != NULL)
@@ -193,13 +193,15 @@ tl_quic_connection_new_client (TlQuicEndpoint *endpoint, TlQuicSocket *socket, T
   ngtcp2_callbacks callbacks;
   ngtcp2_settings settings;
   ngtcp2_transport_params params;
-  ngtcp2_cid scid, dcid;
+  ngtcp2_cid dcid;
+  /* Empty: a socket leads to one connection. (An id would only cost: ngtcp2 1.11 as a server counts one that it has
+   * retired while the path before is still its fallback, and takes us for an attacker when we move twice in a row.) */
+  const ngtcp2_cid scid = { 0 };
 
-  random_cid (&scid);
   random_cid (&dcid);
   tl_quic_connection_fill_callbacks (&callbacks, FALSE);
   fill_settings (connection, &settings);
-  fill_params (endpoint, &params);
+  fill_params (connection, &params);
   open_qlog (connection, &dcid, &settings);
   if (ngtcp2_conn_client_new (&connection->conn, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &callbacks, &settings,
                               &params, NULL, connection)
@@ -245,19 +247,26 @@ tl_quic_connection_drop_state (TlQuicConnection *connection)
     fclose (g_steal_pointer (&connection->qlog));
 }
 
+static void
+forget_cids (TlQuicEndpoint *endpoint, TlQuicCidEntry **list)
+{
+  while (*list != NULL)
+    {
+      TlQuicCidEntry *entry = *list;
+
+      *list = entry->next;
+      tl_quic_cid_table_remove (&endpoint->cids, entry);
+    }
+}
+
 void
 tl_quic_connection_free (TlQuicConnection *connection)
 {
   TlQuicEndpoint *endpoint = connection->endpoint;
 
   tl_quic_connection_drop_state (connection);
-  while (connection->cids != NULL)
-    {
-      TlQuicCidEntry *entry = connection->cids;
-
-      connection->cids = entry->next;
-      tl_quic_cid_table_remove (&endpoint->cids, entry);
-    }
+  forget_cids (endpoint, &connection->cids);
+  forget_cids (endpoint, &connection->retired);
   tl_quic_heap_set (&endpoint->heap, &connection->timer, TL_QUIC_TIMER_NEVER);
   for (int i = 0; i < TL_QUIC_CLIENT_SOCKETS; i++)
     {

@@ -214,6 +214,12 @@ accept_initial (TlQuicEndpoint *endpoint, TlQuicSocket *socket, const ngtcp2_pat
       tl_quic_endpoint_send_retry (endpoint, socket, path, header);
       return;
     }
+  if (endpoint->connections.length >= endpoint->max_connections)
+    {
+      endpoint->stats.over_limit++;
+      refuse (endpoint, socket, path, header, NGTCP2_CONNECTION_REFUSED);
+      return;
+    }
   connection = tl_quic_connection_new_server (endpoint, &accepted);
   if (connection == NULL) /* its source has too many: the client will try again */
     endpoint->stats.over_limit++;
@@ -221,10 +227,51 @@ accept_initial (TlQuicEndpoint *endpoint, TlQuicSocket *socket, const ngtcp2_pat
     tl_quic_connection_read (connection, socket, path, data, length);
 }
 
+typedef struct
+{
+  TlQuicSocket *socket;
+  ngtcp2_path_storage path;
+  gsize length;
+  guint8 data[];
+} TlQuicInitial;
+
+static void
+serve (TlQuicEndpoint *endpoint, TlQuicInitial *initial)
+{
+  ngtcp2_pkt_hd header;
+  TlQuicConnection *connection;
+
+  if (ngtcp2_accept (&header, initial->data, initial->length) != 0)
+    return;
+  connection = tl_quic_cid_table_find (&endpoint->cids, header.dcid.data, header.dcid.datalen);
+  if (connection != NULL) /* the one before it in the queue was the same, sent twice */
+    tl_quic_connection_read (connection, initial->socket, &initial->path.path, initial->data, initial->length);
+  else if (endpoint->has_stopped)
+    refuse (endpoint, initial->socket, &initial->path.path, &header, NGTCP2_CONNECTION_REFUSED);
+  else
+    accept_initial (endpoint, initial->socket, &initial->path.path, &header, initial->data, initial->length);
+}
+
+void
+tl_quic_endpoint_serve_waiting (TlQuicEndpoint *endpoint)
+{
+  guint64 until = endpoint->now + TL_QUIC_TURN_INITIAL_NS;
+  TlQuicInitial *initial;
+
+  while ((initial = g_queue_pop_head (&endpoint->waiting)) != NULL)
+    {
+      serve (endpoint, initial);
+      g_free (initial);
+      if (tl_quic_endpoint_now (endpoint) >= until)
+        break;
+    }
+}
+
 void
 tl_quic_endpoint_accept (TlQuicEndpoint *endpoint, TlQuicSocket *socket, const ngtcp2_path *path, const guint8 *data,
                          gsize length)
 {
+  TlQuicInitial *initial;
   ngtcp2_pkt_hd header;
 
   if ((data[0] & 0x80) == 0)
@@ -237,13 +284,16 @@ tl_quic_endpoint_accept (TlQuicEndpoint *endpoint, TlQuicSocket *socket, const n
       endpoint->stats.garbage++;
       return;
     }
-  if (endpoint->has_stopped)
-    refuse (endpoint, socket, path, &header, NGTCP2_CONNECTION_REFUSED);
-  else if (endpoint->connections.length >= endpoint->max_connections)
+  if (endpoint->waiting.length >= TL_QUIC_WAITING_MAX)
     {
       endpoint->stats.over_limit++;
-      refuse (endpoint, socket, path, &header, NGTCP2_CONNECTION_REFUSED);
+      return;
     }
-  else
-    accept_initial (endpoint, socket, path, &header, data, length);
+  initial = g_malloc (sizeof (TlQuicInitial) + length);
+  initial->socket = socket;
+  ngtcp2_path_storage_init (&initial->path, path->local.addr, path->local.addrlen, path->remote.addr,
+                            path->remote.addrlen, path->user_data);
+  initial->length = length;
+  memcpy (initial->data, data, length);
+  g_queue_push_tail (&endpoint->waiting, initial);
 }

@@ -46,7 +46,7 @@ set_ready_time (TlQuicEndpoint *endpoint)
 {
   TlQuicTimer *first = tl_quic_heap_first (&endpoint->heap);
 
-  if (endpoint->ready.head != NULL || endpoint->ended.head != NULL)
+  if (endpoint->ready.head != NULL || endpoint->ended.head != NULL || endpoint->waiting.length > 0)
     g_source_set_ready_time (endpoint->source, 0);
   else if (first == NULL)
     g_source_set_ready_time (endpoint->source, NO_READY_TIME);
@@ -92,8 +92,8 @@ tl_quic_endpoint_watch_writable (TlQuicEndpoint *endpoint, TlQuicSocket *socket,
 
 /* ---- reading ---- */
 
-static void
-on_datagram (TlQuicSocket *socket, const ngtcp2_path *path, guint8 *data, gsize length, gpointer user_data)
+void
+tl_quic_endpoint_receive (TlQuicSocket *socket, const ngtcp2_path *path, guint8 *data, gsize length, gpointer user_data)
 {
   TlQuicEndpoint *endpoint = user_data;
   TlQuicConnection *connection;
@@ -109,7 +109,7 @@ on_datagram (TlQuicSocket *socket, const ngtcp2_path *path, guint8 *data, gsize 
       return;
     }
   code = ngtcp2_pkt_decode_version_cid (&ids, data, length, TL_QUIC_CID_LENGTH);
-  if (code == NGTCP2_ERR_VERSION_NEGOTIATION)
+  if (code == NGTCP2_ERR_VERSION_NEGOTIATION || (code == 0 && ids.version == NGTCP2_PROTO_VER_V2))
     {
       tl_quic_endpoint_refuse_version (endpoint, socket, path, &ids, length);
       return;
@@ -143,17 +143,15 @@ read_socket (TlQuicEndpoint *endpoint, TlQuicSocket *socket)
 
   if (endpoint->receiver == NULL)
     endpoint->receiver = tl_quic_receiver_new (batch);
-  for (guint n_read = 0; n_read < TL_QUIC_TURN_MESSAGES;)
+  for (guint64 until = endpoint->stats.received + TL_QUIC_TURN_DATAGRAMS; endpoint->stats.received < until;)
     {
-      int n = tl_quic_receiver_read (endpoint->receiver, socket, on_datagram, endpoint);
+      int n = tl_quic_receiver_read (endpoint->receiver, socket, tl_quic_endpoint_receive, endpoint);
 
       if (n < 0)
         {
           on_socket_error (endpoint, socket, -n);
-          n_read++;
-          continue;
+          break; /* what is behind the error wakes the loop again */
         }
-      n_read += (guint)n;
       if ((guint)n < batch)
         break;
       tl_quic_endpoint_now (endpoint);
@@ -272,6 +270,8 @@ dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
   if (g_source_query_unix_fd (source, endpoint->epoll_tag) != 0)
     read_sockets (endpoint);
   expire_timers (endpoint);
+  write_connections (endpoint);
+  tl_quic_endpoint_serve_waiting (endpoint);
   for (int i = 0; i < EXTRA_ROUNDS && (endpoint->ready.head != NULL || endpoint->ended.head != NULL); i++)
     {
       tl_quic_endpoint_now (endpoint);
@@ -397,6 +397,7 @@ tl_quic_endpoint_free (TlQuicEndpoint *endpoint)
   tl_quic_cid_table_clear (&endpoint->cids);
   tl_quic_heap_clear (&endpoint->heap);
   g_hash_table_unref (endpoint->half_open_sources);
+  g_queue_clear_full (&endpoint->waiting, g_free);
   g_clear_pointer (&endpoint->tls, tl_quic_tls_unref);
   tl_wipe (endpoint->reset_secret, sizeof endpoint->reset_secret);
   tl_wipe (endpoint->token_secret, sizeof endpoint->token_secret);

@@ -273,7 +273,7 @@ send_once (TlQuicSocket *self, const ngtcp2_path *path, const guint8 *data, gsiz
 static gboolean
 is_blocked (int code)
 {
-  return code == EAGAIN || code == EWOULDBLOCK || code == ENOBUFS;
+  return code == EAGAIN || code == EWOULDBLOCK;
 }
 
 /* Returns 0 or errno; *done: bytes that need not be sent again. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "agent/node/tl-ack-tracker.h"
+#include "agent/node/tl-network-monitor.h"
 #include "agent/node/tl-node-links.h"
 #include "agent/node/tl-node-state.h"
 #include "agent/node/tl-reconnect.h"
@@ -118,13 +119,26 @@ on_reset (TlGatewayLink *link, guint64 latest_seq, gpointer user_data)
   tl_ack_tracker_reset (node->tracker);
 }
 
-static const TlGatewayLinkHandlers handlers
-    = { .opened = on_opened, .event = on_event, .gap = on_gap, .reset = on_reset, .closed = on_closed };
+static void
+on_cursor (TlGatewayLink *link, TlLinkCursor *cursor, gpointer user_data)
+{
+  EventNode *node = user_data;
+
+  (void)link;
+  cursor->seq = tl_ack_tracker_seq (node->tracker);
+  cursor->event_id = tl_ack_tracker_event_id (node->tracker);
+}
+
+static const TlGatewayLinkHandlers handlers = {
+  .cursor = on_cursor, .opened = on_opened, .event = on_event, .gap = on_gap, .reset = on_reset, .closed = on_closed
+};
 
 static gboolean
 on_retry (gpointer data)
 {
   EventNode *node = data;
+  TlGatewayLinkFactory factory;
+  gpointer factory_data;
   TlGatewayLinkOpen what = { .addresses = tl_node_state_marker (node->state)->addresses,
                              .instance_id = node->instance_id,
                              .capabilities = node->capabilities,
@@ -133,9 +147,8 @@ on_retry (gpointer data)
 
   node->retry = 0;
   tl_ack_tracker_rewind (node->tracker);
-  what.cursor_seq = tl_ack_tracker_seq (node->tracker);
-  what.cursor_event_id = tl_ack_tracker_event_id (node->tracker);
-  node->link = tl_gateway_link_new_grpc (&handlers, node, tl_node_links_factory (node->links), &error);
+  factory = tl_node_links_factory (node->links, &factory_data);
+  node->link = factory (&handlers, node, factory_data, &error);
   g_assert_no_error (error);
   tl_gateway_link_open (node->link, &what);
   return G_SOURCE_REMOVE;
@@ -157,6 +170,23 @@ on_closed (TlGatewayLink *link, const GError *error, gpointer user_data)
   node->retry = g_timeout_add ((guint)MAX (tl_reconnect_next (node->reconnect, FALSE), 1), on_retry, node);
 }
 
+/* The link finds out by itself, or is given up: as the node's runtime does it. */
+static void
+on_network (TlNetworkMonitor *monitor, gboolean available, gpointer user_data)
+{
+  EventNode *node = user_data;
+  g_autoptr (GError) error = NULL;
+
+  (void)monitor;
+  if (!available)
+    return;
+  tl_node_links_world_changed (node->links);
+  if (!node->up || tl_gateway_link_check_path (node->link))
+    return;
+  error = g_error_new (TL_ERROR, TL_ERROR_UNAVAILABLE, "the network changed");
+  on_closed (node->link, error, node);
+}
+
 static json_t *
 echo (TlCapabilityCall *call, const json_t *input, gpointer data, GError **error)
 {
@@ -175,10 +205,11 @@ int
 main (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (TlRpcLoop) rpc = tl_rpc_loop_new (NULL);
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (TlDeviceIdentity) identity = NULL;
   g_autoptr (TlNodeConfig) config = NULL;
+  g_autoptr (TlNetworkMonitor) network = tl_network_monitor_new_system ();
+  TlNodeLinksOptions options = { .random = tl_random_system (), .transport = TL_NODE_TRANSPORT_AUTO };
   EventNode node = { 0 };
 
   g_assert_cmpint (argc, ==, 3);
@@ -193,12 +224,13 @@ main (int argc, char **argv)
   node.policy = tl_policy_new_config (config);
   node.capabilities = tl_capability_set_new ();
   tl_capability_set_add (node.capabilities, &echo_capability, NULL, NULL, NULL);
-  node.links = tl_node_links_new (rpc, identity, tl_clock_system (), &error);
-  g_assert_no_error (error);
+  options.rpc.identity = identity;
+  node.links = tl_node_links_new (&options);
   node.tracker = tl_ack_tracker_new (event_record_seq (node.record), event_record_event_id (node.record));
   node.reconnect = tl_reconnect_new (TL_RECONNECT_FIRST_MS, tl_random_system ());
   node.instance_id = tl_ulid_new (g_get_real_time () / 1000, tl_random_system ());
   node.retry = g_idle_add (on_retry, &node);
+  tl_network_monitor_set_func (network, on_network, &node);
   g_main_loop_run (loop);
   return 0;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives tests/helpers/quic-client: a QUIC client of the gateway that sends what it is told, with the certificate of a device."""
+import base64
 import itertools
 import json
 import queue
@@ -17,6 +18,20 @@ STREAM_REFUSED = 0x10c
 
 def request(method, **members):
     return dict(protocol_version=1, method=method, **members)
+
+
+def result(message, **changes):
+    """Members of node.submit_result from what pynode signs for gRPC."""
+    def text(value):
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+    receipt = message.receipt
+    members = dict(
+        request_id=message.request_id, success=message.success, output=message.output, error=message.error,
+        output_sha256=text(message.output_sha256), result_signature=text(message.result_signature),
+        receipt=dict(alg=receipt.alg, decision=receipt.decision, by=receipt.by, time_unix_ms=receipt.time_unix_ms,
+                     requested_by=receipt.requested_by, expires_at_unix_ms=receipt.expires_at_unix_ms,
+                     input_sha256=text(receipt.input_sha256), signature=text(receipt.signature)))
+    return dict(members, **changes)
 
 
 class Ended(AssertionError):
@@ -117,12 +132,12 @@ class QuicConnection:
 
 
 class QuicClient:
-    """One process; as many connections and identities as one likes."""
+    """One process; as many connections and identities as one likes. inside: as twinlatch.Gateway's."""
 
-    def __init__(self, sandbox, environment=None):
+    def __init__(self, sandbox, environment=None, inside=()):
         self.folder = sandbox.root / f"quic-client.{id(self)}"
         self.folder.mkdir(mode=0o700)
-        self.process = subprocess.Popen([str(twinlatch.BUILD / "tests/helpers/quic-client")], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([*inside, str(twinlatch.BUILD / "tests/helpers/quic-client")], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, env=dict(sandbox.environment, **(environment or {})))
         self.numbers, self.connections, self.streams, self.failures = itertools.count(1), {}, {}, queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)

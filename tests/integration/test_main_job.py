@@ -169,7 +169,7 @@ class MainJob(twinlatch.TestCase):
         node = self.node("late")
         node.pair(self.gw, "link")
         node.run(self.gw)
-        node.kill()
+        node.stop()
         self.gw.wait_node(node.marker["device_id"], connected=False)
         states = self.gw.execute("late", "echo", "1", expires_in_ms=1000)
         names = [messages.enum_name("RequestState", s.state) for s in states]

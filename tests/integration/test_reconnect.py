@@ -93,7 +93,7 @@ class Reconnect(twinlatch.TestCase):
         node = self.paired("away")
         node.run(self.gw)
         status = self.status(node)
-        self.assertEqual((status["state"], status["transport"], status["address"]), ("connected", "grpc", self.gw.address))
+        self.assertEqual((status["state"], status["transport"], status["address"]), ("connected", "quic", self.gw.address))
         self.gw.stop()
         lost = twinlatch.until(lambda: (s := self.status(node))["attempts"] >= 2 and s, "attempts")
         self.assertEqual((lost["state"], lost["transport"], lost["address"], lost["running"]), ("connecting", None, None, True))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real programs in a temporary directory: Gateway, Node, Cli. Waits are for events (a line, a message), never for time."""
+import base64
 import contextlib
 import functools
 import json
@@ -18,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import types
 import unittest
 
 import wire
@@ -210,7 +212,7 @@ class Gateway:
     """twinlatchd --user in a sandbox. inside: command that enters another network namespace (netns.Host.enter); address: what it
     advertises then."""
 
-    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True, inside=(), address=None):
+    def __init__(self, sandbox, name="gateway", gateway=None, limits=None, start=True, inside=(), address=None, quic=None):
         self.sandbox, self.folder = sandbox, sandbox.root / name
         self.folder.mkdir(mode=0o700)
         self.state, self.config = self.folder / "state", self.folder / "twinlatchd.conf"
@@ -222,6 +224,7 @@ class Gateway:
         self.environment = dict(sandbox.environment, XDG_RUNTIME_DIR=str(self.runtime))
         self.settings = dict(dict(name="test gateway", listen=self.address, advertise=self.address), **(gateway or {}))
         self.limits = dict(RELAXED if limits is None else limits)
+        self.quic = dict(quic or {})
         self.process, self.connections, self.logs = None, [], []
         if start:
             self.start()
@@ -229,6 +232,7 @@ class Gateway:
     def write_config(self):
         text = "[gateway]\n" + "".join(f"{k}={v}\n" for k, v in self.settings.items())
         text += "[limits]\n" + "".join(f"{k}={v}\n" for k, v in self.limits.items())
+        text += "[quic]\n" + "".join(f"{k}={v}\n" for k, v in self.quic.items())
         self.config.write_text(text)
 
     def command(self, *more):
@@ -456,6 +460,16 @@ class Node:
     def identity(self):
         """The stored device identity, private keys and all."""
         return json.loads(read_secret(next(self.folder.glob("*/secrets/identity.secret"))))
+
+    @property
+    def device(self):
+        """The same as a prover.Device has it: for clients that are this node."""
+        identity = self.identity()
+        binary = lambda text: base64.urlsafe_b64decode(text + "==")
+        pem = lambda what, der: f"-----BEGIN {what}-----\n{base64.encodebytes(der).decode()}-----END {what}-----\n".encode()
+        bundle = [binary(text) for text in identity["bundle"]]
+        return types.SimpleNamespace(device_id=identity["device_id"], ca_bundle=bundle, key_pem=pem("PRIVATE KEY", binary(identity["tls"]["key"])),
+                                     chain_pem=pem("CERTIFICATE", binary(identity["certificate"])))
 
     @property
     def marker(self):

@@ -23,6 +23,7 @@ SANITIZED = ["test_main_job", "test_lifecycle", "test_admission", "test_pairing_
 SANITIZED_FULL = ["test_devices", "test_journal", "test_kill", "test_operators", "test_requests", "test_restore", "test_snapshot"]
 UNIT_TIMEOUT_S = 1200
 BUILD_TIMEOUT_S = 900
+TRIXIE_TIMEOUT_S = 3600  # the first run installs a Debian
 
 
 class Tally:
@@ -135,6 +136,19 @@ def install_test(tally, folder):
               time.monotonic() - start)
 
 
+def trixie(tally):
+    """The checkout in Debian 13, with OpenSSL's TLS for QUIC; tests/trixie.sh."""
+    start = time.monotonic()
+    code, output = run([str(ROOT / "tests" / "trixie.sh")], TRIXIE_TIMEOUT_S)
+    results = tap.parse(output)
+    if not results:
+        skipped = output.strip().startswith("1..0 # SKIP")
+        results = [tap.Result("Debian 13", tap.SKIPPED if skipped else tap.FAILED, output.strip().partition("# SKIP ")[2])]
+    elif code != 0 and not any(r.outcome == tap.FAILED for r in results):
+        results.append(tap.Result("trixie.sh", tap.FAILED, f"exit code {code}"))
+    tally.add("trixie", results, tap.without_passed(output), time.monotonic() - start)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/run.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="long counts as well")
@@ -165,6 +179,8 @@ def main():
         unit(tally, "unit-asan", sanitized, arguments)
         names = SANITIZED + (SANITIZED_FULL if arguments.full else [])
         integration(tally, "integration-asan", sanitized, [f for f in chosen if f.stem in names], arguments)
+    if arguments.full and arguments.only in "trixie":
+        trixie(tally)
     return tally.close()
 
 

@@ -1,159 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "quic-pair.h"
 
-#include <netinet/in.h>
-#include <openssl/rand.h>
-#include <string.h>
-
-#define MAX_PACKET 1452
 #define MAX_ROUNDS 200
-
-static struct sockaddr_in addresses[2] = { { .sin_family = AF_INET, .sin_port = 4711 }, { .sin_family = AF_INET } };
-
-static ngtcp2_path
-path_of (const QuicSide *side)
-{
-  ngtcp2_addr client = { (struct sockaddr *)&addresses[0], sizeof addresses[0] };
-  ngtcp2_addr server = { (struct sockaddr *)&addresses[1], sizeof addresses[1] };
-
-  return side->is_server ? (ngtcp2_path){ .local = server, .remote = client }
-                         : (ngtcp2_path){ .local = client, .remote = server };
-}
-
-static ngtcp2_conn *
-get_connection (ngtcp2_crypto_conn_ref *ref)
-{
-  return ((QuicSide *)ref->user_data)->connection;
-}
-
-static void
-fill_random (uint8_t *out, size_t length, const ngtcp2_rand_ctx *context)
-{
-  g_assert_cmpint (RAND_bytes (out, (int)length), ==, 1);
-}
-
-static void
-new_cid (ngtcp2_cid *cid)
-{
-  guint8 bytes[16];
-
-  fill_random (bytes, sizeof bytes, NULL);
-  ngtcp2_cid_init (cid, bytes, sizeof bytes);
-}
-
-static int
-on_new_connection_id (ngtcp2_conn *connection, ngtcp2_cid *cid, uint8_t *token, size_t length, void *user_data)
-{
-  guint8 bytes[NGTCP2_MAX_CIDLEN];
-
-  fill_random (bytes, length, NULL);
-  ngtcp2_cid_init (cid, bytes, length);
-  fill_random (token, NGTCP2_STATELESS_RESET_TOKENLEN, NULL);
-  return 0;
-}
-
-static int
-on_crypto_data (ngtcp2_conn *connection, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *data,
-                size_t length, void *user_data)
-{
-  if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT)
-    ((QuicSide *)user_data)->late_crypto += (guint)length;
-  return ngtcp2_crypto_recv_crypto_data_cb (connection, level, offset, data, length, user_data);
-}
-
-static int
-on_completed (ngtcp2_conn *connection, void *user_data)
-{
-  ((QuicSide *)user_data)->completed = TRUE;
-  return 0;
-}
-
-static int
-on_confirmed (ngtcp2_conn *connection, void *user_data)
-{
-  ((QuicSide *)user_data)->confirmed = TRUE;
-  return 0;
-}
-
-static const ngtcp2_callbacks callbacks = {
-  .client_initial = ngtcp2_crypto_client_initial_cb,
-  .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
-  .recv_crypto_data = on_crypto_data,
-  .handshake_completed = on_completed,
-  .handshake_confirmed = on_confirmed,
-  .encrypt = ngtcp2_crypto_encrypt_cb,
-  .decrypt = ngtcp2_crypto_decrypt_cb,
-  .hp_mask = ngtcp2_crypto_hp_mask_cb,
-  .recv_retry = ngtcp2_crypto_recv_retry_cb,
-  .rand = fill_random,
-  .get_new_connection_id = on_new_connection_id,
-  .update_key = ngtcp2_crypto_update_key_cb,
-  .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
-  .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
-  .get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
-  .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
-};
-
-static void
-side_init (QuicPair *pair, QuicSide *side, const ngtcp2_cid *original, const ngtcp2_cid *peer)
-{
-  ngtcp2_path path = path_of (side);
-  ngtcp2_settings settings;
-  ngtcp2_transport_params parameters;
-  ngtcp2_cid own;
-  int result;
-
-  new_cid (&own);
-  ngtcp2_settings_default (&settings);
-  settings.initial_ts = pair->now;
-  ngtcp2_transport_params_default (&parameters);
-  parameters.initial_max_data = 65536;
-  parameters.initial_max_streams_bidi = 1;
-  if (side->is_server)
-    {
-      parameters.original_dcid = *original;
-      parameters.original_dcid_present = 1;
-      result = ngtcp2_conn_server_new (&side->connection, peer, &own, &path, NGTCP2_PROTO_VER_V1, &callbacks, &settings,
-                                       &parameters, NULL, side);
-    }
-  else
-    result = ngtcp2_conn_client_new (&side->connection, original, &own, &path, NGTCP2_PROTO_VER_V1, &callbacks,
-                                     &settings, &parameters, NULL, side);
-  g_assert_cmpint (result, ==, 0);
-  ngtcp2_conn_set_tls_native_handle (side->connection, side->native);
-}
-
-static gboolean
-side_prepare (QuicSide *side, gboolean is_server, TlQuicTls *tls, const QuicStrange *strange)
-{
-  g_autoptr (GError) error = NULL;
-
-  side->is_server = is_server;
-  side->ref.get_conn = get_connection;
-  side->ref.user_data = side;
-  if (tls == NULL)
-    {
-      side->native = quic_strange_new (strange, &side->ref);
-      return side->native != NULL;
-    }
-  side->session = tl_quic_tls_session_new (tls, &side->ref, is_server ? PAIR_ADDRESS : "192.0.2.2:7444", &error);
-  g_assert_no_error (error);
-  side->native = tl_quic_tls_session_native (side->session);
-  return TRUE;
-}
 
 static QuicPair *
 pair_new (TlQuicTls *client, const QuicStrange *strange_client, TlQuicTls *server, const QuicStrange *strange_server)
 {
   g_autoptr (QuicPair) pair = g_new0 (QuicPair, 1);
-  ngtcp2_cid original;
 
-  pair->now = NGTCP2_SECONDS;
-  new_cid (&original);
-  if (!side_prepare (&pair->client, FALSE, client, strange_client)
-      || !side_prepare (&pair->server, TRUE, server, strange_server))
+  if (!quic_side_init (&pair->client, FALSE, client, strange_client)
+      || !quic_side_init (&pair->server, TRUE, server, strange_server))
     return NULL;
-  side_init (pair, &pair->client, &original, NULL);
   return g_steal_pointer (&pair);
 }
 
@@ -175,89 +32,29 @@ quic_pair_new_strange_server (TlQuicTls *client, const QuicStrange *server)
   return pair_new (client, NULL, NULL, server);
 }
 
-static void
-side_clear (QuicSide *side)
-{
-  ngtcp2_conn_del (side->connection);
-  if (side->session != NULL)
-    tl_quic_tls_session_free (side->session);
-  else if (side->native != NULL)
-    quic_strange_free (side->native);
-}
-
 void
 quic_pair_free (QuicPair *pair)
 {
-  side_clear (&pair->client);
-  side_clear (&pair->server);
+  if (pair == NULL)
+    return;
+  quic_side_clear (&pair->client);
+  quic_side_clear (&pair->server);
   g_free (pair);
 }
 
 static gboolean
-is_over (const QuicSide *side)
+hand_over (QuicSide *from, QuicSide *to)
 {
-  return side->sent_code != 0 || side->seen_code != 0;
-}
-
-static void
-side_read (QuicPair *pair, QuicSide *side, const guint8 *packet, gsize length)
-{
-  ngtcp2_path path = path_of (side);
-  ngtcp2_pkt_hd header;
-  int result;
-
-  if (side->connection == NULL)
-    {
-      g_assert_cmpint (ngtcp2_accept (&header, packet, length), ==, 0);
-      side_init (pair, side, &header.dcid, &header.scid);
-    }
-  if (is_over (side))
-    return;
-  result = ngtcp2_conn_read_pkt (side->connection, &path, NULL, packet, length, pair->now);
-  if (result == NGTCP2_ERR_DRAINING)
-    side->seen_code = ngtcp2_conn_get_ccerr (side->connection)->error_code;
-  else if (result == NGTCP2_ERR_CRYPTO)
-    {
-      side->sent_code = NGTCP2_CRYPTO_ERROR | ngtcp2_conn_get_tls_alert (side->connection);
-      g_assert_cmphex (side->sent_code, !=, NGTCP2_CRYPTO_ERROR);
-      if (side->session != NULL)
-        g_assert_cmphex (side->sent_code, ==, NGTCP2_CRYPTO_ERROR | tl_quic_tls_session_alert (side->session));
-    }
-  else if (result != 0)
-    g_error ("%s: %s", side->is_server ? "server" : "client", ngtcp2_strerror (result));
-}
-
-/* FALSE: has nothing to say. */
-static gboolean
-side_write (QuicPair *pair, QuicSide *side, QuicSide *peer)
-{
-  guint8 packet[MAX_PACKET];
+  guint8 packet[SIDE_MAX_PACKET];
+  gsize length;
   gboolean said_something = FALSE;
-  ngtcp2_ssize length;
 
-  if (side->connection == NULL || is_over (side))
-    return FALSE;
-  while ((length = ngtcp2_conn_write_pkt (side->connection, NULL, NULL, packet, sizeof packet, pair->now)) > 0)
+  while ((length = quic_side_write (from, packet)) > 0)
     {
-      side_read (pair, peer, packet, (gsize)length);
+      quic_side_read (to, packet, length);
       said_something = TRUE;
     }
-  g_assert_cmpint ((int)length, ==, 0);
   return said_something;
-}
-
-static void
-side_close (QuicPair *pair, QuicSide *side, QuicSide *peer)
-{
-  guint8 packet[MAX_PACKET];
-  ngtcp2_ccerr reason;
-  ngtcp2_ssize length;
-
-  ngtcp2_ccerr_default (&reason);
-  ngtcp2_ccerr_set_tls_alert (&reason, ngtcp2_conn_get_tls_alert (side->connection), NULL, 0);
-  length = ngtcp2_conn_write_connection_close (side->connection, NULL, NULL, packet, sizeof packet, &reason, pair->now);
-  g_assert_cmpint ((int)length, >, 0);
-  side_read (pair, peer, packet, (gsize)length);
 }
 
 void
@@ -265,16 +62,10 @@ quic_pair_run (QuicPair *pair)
 {
   for (guint round = 0; round < MAX_ROUNDS; round++)
     {
-      gboolean busy = side_write (pair, &pair->client, &pair->server);
+      gboolean busy = hand_over (&pair->client, &pair->server);
 
-      busy = side_write (pair, &pair->server, &pair->client) || busy;
-      if (pair->server.sent_code != 0)
-        return side_close (pair, &pair->server, &pair->client);
-      if (pair->client.sent_code != 0)
-        return side_close (pair, &pair->client, &pair->server);
-      if (!busy)
+      if (!hand_over (&pair->server, &pair->client) && !busy)
         return;
-      pair->now += NGTCP2_MILLISECONDS;
     }
   g_error ("a handshake does not come to its end");
 }

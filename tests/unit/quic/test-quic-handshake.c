@@ -141,7 +141,7 @@ test_accepted (void)
 
   g_assert_cmpuint (fixture->device_judge.asked, ==, 1);
   g_assert_cmpstr (fixture->device_judge.fingerprint, ==, device);
-  g_assert_cmpstr (fixture->device_judge.address, ==, PAIR_ADDRESS);
+  g_assert_cmpstr (fixture->device_judge.address, ==, SIDE_CLIENT_ADDRESS);
   g_assert_cmpuint (fixture->device_judge.length, ==, g_bytes_get_size (der));
   g_assert_cmpuint (fixture->server_judge.asked, ==, 1);
   g_assert_cmpstr (fixture->server_judge.fingerprint, ==, server);
