@@ -31,6 +31,7 @@ fill_quic (Twinlatch__V1__GetStatusResponse *answer, TlGateway *gateway, const T
   answer->quic_resets = stats->resets;
   answer->quic_migrations = stats->migrations;
   answer->quic_over_limit = stats->over_limit;
+  answer->quic_versions = stats->versions;
 }
 
 static void

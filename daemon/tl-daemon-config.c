@@ -40,7 +40,7 @@ static const TlConfigKey table[] = {
     "how many rows of the journal are kept at most" },
   { "quic", "connections", TL_CONFIG_INTEGER, G_STRINGIFY (TL_QUIC_MAX_CONNECTIONS), 1, 1000000, NULL,
     "QUIC connections at a time" },
-  { "quic", "retry-threshold", TL_CONFIG_INTEGER, G_STRINGIFY (TL_QUIC_RETRY_THRESHOLD), 1, 1000000, NULL,
+  { "quic", "retry-threshold", TL_CONFIG_INTEGER, G_STRINGIFY (TL_QUIC_RETRY_THRESHOLD), 0, 1000000, NULL,
     "unfinished handshakes above which an address has to be proven first" },
   { "quic", "handshake-timeout", TL_CONFIG_DURATION, "5s", 1000, 60000, NULL, "QUIC handshake" },
   { "quic", "qlog-directory", TL_CONFIG_STRING, NULL, 0, 0, NULL, "where a log of each QUIC connection is written" },
@@ -139,6 +139,8 @@ load_quic (TlConfig *config, TlDaemonConfig *self, GError **error)
 
   self->quic.connections = (guint)tl_config_get_integer (config, "quic", "connections");
   self->quic.retry_threshold = (guint)tl_config_get_integer (config, "quic", "retry-threshold");
+  if (self->quic.retry_threshold == 0)
+    self->quic.retry_threshold = TL_QUIC_RETRY_ALWAYS;
   self->quic.handshake_timeout_ms = (guint)tl_config_get_integer (config, "quic", "handshake-timeout");
   if (qlog != NULL && !g_path_is_absolute (qlog))
     {

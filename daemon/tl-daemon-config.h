@@ -25,7 +25,7 @@ typedef struct
 typedef struct
 {
   guint connections;
-  guint retry_threshold; /* half-open ones above which an address has to be proven first */
+  guint retry_threshold; /* half-open ones from which on an address has to be proven first; TL_QUIC_RETRY_ALWAYS */
   guint handshake_timeout_ms;
   char *qlog_directory; /* NULL: no qlog */
 } TlDaemonQuic;

@@ -59,9 +59,10 @@ add_quic (TlTable *table, const TlStatusAnswer *status)
                                        (unsigned long long)status->quic_bad_tokens,
                                        (unsigned long long)status->quic_migrations));
   tl_table_take_pair (table, _ ("QUIC datagrams of nobody"),
-                      g_strdup_printf (_ ("%llu dropped, %llu answered with a reset"),
+                      g_strdup_printf (_ ("%llu dropped, %llu answered with a reset, %llu with our versions"),
                                        (unsigned long long)status->quic_garbage,
-                                       (unsigned long long)status->quic_resets));
+                                       (unsigned long long)status->quic_resets,
+                                       (unsigned long long)status->quic_versions));
   tl_table_add_pair (table, _ ("QUIC's TLS"), status->quic_tls);
 }
 

@@ -24,7 +24,6 @@ tl_quic_connection_mark_ready (TlQuicConnection *connection)
     return;
   connection->is_ready = TRUE;
   g_queue_push_tail_link (&connection->endpoint->ready, &connection->ready_link);
-  tl_quic_endpoint_wake (connection->endpoint);
 }
 
 static void
@@ -123,7 +122,6 @@ tl_quic_connection_end (TlQuicConnection *connection, TlQuicEnding ending, guint
     }
   tl_quic_heap_set (&connection->endpoint->heap, &connection->timer, TL_QUIC_TIMER_NEVER);
   g_queue_push_tail_link (&connection->endpoint->ended, &connection->ready_link);
-  tl_quic_endpoint_wake (connection->endpoint);
 }
 
 void
@@ -197,15 +195,17 @@ tl_quic_connection_set_reason (TlQuicConnection *connection, const guint8 *reaso
 /* ---- the owner's calls ---- */
 
 static guint64
-count_lost (TlQuicConnection *connection)
+count_lost (TlQuicConnection *connection, const ngtcp2_conn_info *info)
 {
+#ifdef NGTCP2_CONN_INFO_V2
+  return info->pkt_lost;
+#else
   guint64 lost = connection->lost;
 
-  if (connection->conn == NULL)
-    return lost;
   for (GList *l = connection->streams.head; l != NULL; l = l->next)
     lost += ngtcp2_conn_get_stream_loss_count (connection->conn, ((TlQuicStream *)l->data)->id);
   return lost;
+#endif
 }
 
 void
@@ -214,7 +214,6 @@ tl_quic_connection_get_info (TlQuicConnection *connection, TlQuicConnectionInfo 
   *info = (TlQuicConnectionInfo){
     .since_us = connection->since_us,
     .heard_us = connection->heard_us,
-    .packets_lost = count_lost (connection),
     .migrations = connection->migrations,
     .streams = connection->n_streams,
   };
@@ -231,6 +230,7 @@ tl_quic_connection_get_info (TlQuicConnection *connection, TlQuicConnectionInfo 
   tl_quic_address_format (&path->remote, info->remote);
   tl_quic_address_format (&local, info->local);
   ngtcp2_conn_get_conn_info (connection->conn, &of_ngtcp2);
+  info->packets_lost = count_lost (connection, &of_ngtcp2);
   info->rtt_us = (gint64)(of_ngtcp2.smoothed_rtt / NGTCP2_MICROSECONDS);
 }
 

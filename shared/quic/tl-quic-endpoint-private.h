@@ -76,8 +76,6 @@ struct _TlQuicEndpoint
 
 /* Monotonic, ns; never goes back within an endpoint. */
 guint64 tl_quic_endpoint_now (TlQuicEndpoint *endpoint);
-/* The loop has something to do: outside of a turn, wake it. */
-void tl_quic_endpoint_wake (TlQuicEndpoint *endpoint);
 gboolean tl_quic_endpoint_add_socket (TlQuicEndpoint *endpoint, TlQuicSocket *socket, GError **error);
 /* Takes it; gone at the end of the turn. */
 void tl_quic_endpoint_drop_socket (TlQuicEndpoint *endpoint, TlQuicSocket *socket);

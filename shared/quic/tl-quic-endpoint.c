@@ -10,11 +10,10 @@
 #include "crypto/tl-hash.h"
 #include "quic/tl-quic-connection-private.h"
 
-#define EPOLL_EVENTS  64
-#define SERVER_BATCH  16
-#define CLIENT_BATCH  8
-#define EXTRA_ROUNDS  2 /* of writing, when telling handlers made more to write */
-#define NO_READY_TIME G_GINT64_CONSTANT (-1)
+#define EPOLL_EVENTS 64
+#define SERVER_BATCH 16
+#define CLIENT_BATCH 8
+#define EXTRA_ROUNDS 2 /* of writing, when telling handlers made more to write */
 
 typedef struct
 {
@@ -32,26 +31,6 @@ tl_quic_endpoint_now (TlQuicEndpoint *endpoint)
   clock_gettime (CLOCK_MONOTONIC, &now);
   endpoint->now = MAX (endpoint->now, (guint64)now.tv_sec * NGTCP2_SECONDS + (guint64)now.tv_nsec);
   return endpoint->now;
-}
-
-void
-tl_quic_endpoint_wake (TlQuicEndpoint *endpoint)
-{
-  if (!endpoint->is_dispatching)
-    g_source_set_ready_time (endpoint->source, 0);
-}
-
-static void
-set_ready_time (TlQuicEndpoint *endpoint)
-{
-  TlQuicTimer *first = tl_quic_heap_first (&endpoint->heap);
-
-  if (endpoint->ready.head != NULL || endpoint->ended.head != NULL || endpoint->waiting.length > 0)
-    g_source_set_ready_time (endpoint->source, 0);
-  else if (first == NULL)
-    g_source_set_ready_time (endpoint->source, NO_READY_TIME);
-  else /* rounded up: a timer must not find that it is not time yet */
-    g_source_set_ready_time (endpoint->source, (gint64)((first->at + 999) / 1000));
 }
 
 /* ---- sockets ---- */
@@ -280,11 +259,53 @@ dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
     }
   endpoint->is_dispatching = FALSE;
   g_ptr_array_set_size (endpoint->dead_sockets, 0);
-  set_ready_time (endpoint);
   return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs source_funcs = { .dispatch = dispatch };
+/* ---- the source ---- */
+
+static gboolean
+has_work (TlQuicEndpoint *endpoint)
+{
+  return endpoint->ready.head != NULL || endpoint->ended.head != NULL || endpoint->waiting.length > 0;
+}
+
+/* Nothing is ever told to the context between two turns (g_source_set_ready_time() and the like write to its eventfd,
+ * and wake it for nothing): all calls come from its thread, so it looks here before it waits. */
+static gboolean
+prepare (GSource *source, gint *timeout_ms)
+{
+  TlQuicEndpoint *endpoint = ((Source *)source)->endpoint;
+  TlQuicTimer *first = tl_quic_heap_first (&endpoint->heap);
+  guint64 now;
+
+  *timeout_ms = -1;
+  if (endpoint->is_dispatching)
+    return FALSE;
+  if (has_work (endpoint))
+    return TRUE;
+  if (first == NULL)
+    return FALSE;
+  now = tl_quic_endpoint_now (endpoint);
+  if (first->at <= now)
+    return TRUE;
+  *timeout_ms = (gint)MIN ((first->at - now + NGTCP2_MILLISECONDS - 1) / NGTCP2_MILLISECONDS, G_MAXINT);
+  return FALSE;
+}
+
+static gboolean
+check (GSource *source)
+{
+  TlQuicEndpoint *endpoint = ((Source *)source)->endpoint;
+  TlQuicTimer *first = tl_quic_heap_first (&endpoint->heap);
+
+  if (endpoint->is_dispatching)
+    return FALSE;
+  return has_work (endpoint) || g_source_query_unix_fd (source, endpoint->epoll_tag) != 0
+         || (first != NULL && first->at <= tl_quic_endpoint_now (endpoint));
+}
+
+static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispatch = dispatch };
 
 /* ---- life ---- */
 
@@ -322,6 +343,8 @@ set_options (TlQuicEndpoint *endpoint, const TlQuicEndpointOptions *options)
   endpoint->tls = options->tls != NULL ? tl_quic_tls_ref (options->tls) : NULL;
   endpoint->max_connections = options->max_connections != 0 ? options->max_connections : TL_QUIC_MAX_CONNECTIONS;
   endpoint->retry_threshold = options->retry_threshold != 0 ? options->retry_threshold : TL_QUIC_RETRY_THRESHOLD;
+  if (options->retry_threshold == TL_QUIC_RETRY_ALWAYS)
+    endpoint->retry_threshold = 0;
   endpoint->idle_ms = options->idle_ms != 0 ? options->idle_ms : TL_QUIC_IDLE_MS;
   endpoint->keep_alive_ms = options->keep_alive_ms != 0 ? options->keep_alive_ms : TL_QUIC_KEEP_ALIVE_MS;
   endpoint->handshake_timeout_ms
@@ -360,6 +383,9 @@ tl_quic_endpoint_new (const TlQuicEndpointOptions *options, GError **error)
   endpoint->source = g_source_new (&source_funcs, sizeof (Source));
   g_source_set_static_name (endpoint->source, "TlQuicEndpoint");
   ((Source *)endpoint->source)->endpoint = endpoint;
+  /* It does not. But GLib takes a source that cannot out of the poll set while it is dispatched, and wakes itself up by
+   * that. */
+  g_source_set_can_recurse (endpoint->source, TRUE);
   endpoint->epoll_tag = g_source_add_unix_fd (endpoint->source, epoll_fd, G_IO_IN | G_IO_ERR);
   g_source_attach (endpoint->source,
                    options->context != NULL ? options->context : g_main_context_get_thread_default ());

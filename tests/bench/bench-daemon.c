@@ -10,16 +10,16 @@
 
 #define CALL_MS 30000
 
-static const char config[] = "[gateway]\n"
-                             "name=bench\n"
-                             "listen=127.0.0.1:0\n"
-                             "[limits]\n"
-                             "strangers=100000\n"
-                             "strangers-per-source=100000\n"
-                             "sessions=100000\n"
-                             "sessions-per-source=100000\n"
-                             "starts-per-minute=1000000\n"
-                             "starts-per-minute-per-source=1000000\n";
+static const char config_format[] = "[gateway]\n"
+                                    "name=bench\n"
+                                    "listen=127.0.0.1:%u\n"
+                                    "[limits]\n"
+                                    "strangers=100000\n"
+                                    "strangers-per-source=100000\n"
+                                    "sessions=100000\n"
+                                    "sessions-per-source=100000\n"
+                                    "starts-per-minute=1000000\n"
+                                    "starts-per-minute-per-source=1000000\n";
 
 static gboolean
 read_ready (BenchDaemon *daemon, json_t *ready, TlRpcLoop *loop, GError **error)
@@ -37,11 +37,12 @@ read_ready (BenchDaemon *daemon, json_t *ready, TlRpcLoop *loop, GError **error)
 }
 
 BenchDaemon *
-bench_daemon_start (const char *program, const char *directory, TlRpcLoop *loop, GError **error)
+bench_daemon_start (const char *program, const char *directory, guint16 port, TlRpcLoop *loop, GError **error)
 {
   g_autoptr (BenchDaemon) daemon = g_new0 (BenchDaemon, 1);
   g_autofree char *state = g_build_filename (directory, "gateway", NULL);
   g_autofree char *file = g_build_filename (directory, "twinlatchd.conf", NULL);
+  g_autofree char *config = g_strdup_printf (config_format, port);
   g_autofree char *socket = g_build_filename (directory, "admin.sock", NULL);
   const char *const argv[]
       = { program, "--user", "--state-dir", state, "--config", file, "--socket", socket, "--print-ready", NULL };
@@ -53,6 +54,12 @@ bench_daemon_start (const char *program, const char *directory, TlRpcLoop *loop,
   if (daemon->process == NULL || !read_ready (daemon, ready, loop, error))
     return NULL;
   return g_steal_pointer (&daemon);
+}
+
+guint16
+bench_daemon_port (const BenchDaemon *daemon)
+{
+  return (guint16)g_ascii_strtoull (strrchr (daemon->address, ':') + 1, NULL, 10);
 }
 
 void

@@ -15,8 +15,10 @@ typedef struct
   char *address;
 } BenchDaemon;
 
-/* State in <directory>/gateway is kept over a stop and start; the port changes. */
-BenchDaemon *bench_daemon_start (const char *program, const char *directory, TlRpcLoop *loop, GError **error);
+/* State in <directory>/gateway is kept over a stop and start. port 0: any, another one at each start. */
+BenchDaemon *bench_daemon_start (const char *program, const char *directory, guint16 port, TlRpcLoop *loop,
+                                 GError **error);
+guint16 bench_daemon_port (const BenchDaemon *daemon);
 void bench_daemon_stop (BenchDaemon *daemon);
 /* A new link that needs no approval, as text. */
 TlSecret *bench_daemon_mint_link (BenchDaemon *daemon, GError **error);

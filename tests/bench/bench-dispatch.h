@@ -17,8 +17,9 @@ typedef struct
   char input[BENCH_INPUT_LENGTH + 1]; /* a JSON string */
 } BenchSubject;
 
-/* `twinlatch node run`, until it is connected. */
-BenchProcess *bench_start_node (Bench *bench, const char *name, const char *node_dir, GError **error);
+/* `twinlatch node run`, until it is connected. transport: "grpc", "quic", "auto". */
+BenchProcess *bench_start_node (Bench *bench, const char *name, const char *node_dir, const char *transport,
+                                GError **error);
 /* All but `device`. */
 void bench_subject_init (BenchSubject *subject, BenchDaemon *daemon, BenchProcess *node, BenchDevice *device);
 /* A BenchStartFunc: one `echo`, from the operator's call to the message that it succeeded. user_data: BenchSubject */

@@ -25,7 +25,7 @@
 typedef struct
 {
   gboolean json, quick;
-  char *daemon, *twinlatch, *directory, *bare_server, *only;
+  char *daemon, *twinlatch, *directory, *bare_server, *bare_quic_server, *only;
 } Options;
 
 static void
@@ -35,6 +35,7 @@ clear_options (Options *options)
   g_free (options->twinlatch);
   g_free (options->directory);
   g_free (options->bare_server);
+  g_free (options->bare_quic_server);
   g_free (options->only);
 }
 
@@ -65,6 +66,7 @@ parse_options (int *argc, char ***argv, Options *options, GError **error)
     { "directory", 0, 0, G_OPTION_ARG_FILENAME, &options->directory, "Empty folder to work in", "DIR" },
     { "only", 0, 0, G_OPTION_ARG_STRING, &options->only, "This benchmark alone", "NAME" },
     { "bare-server", 0, 0, G_OPTION_ARG_FILENAME, &options->bare_server, "Be the reference server", "DIR" },
+    { "bare-quic-server", 0, 0, G_OPTION_ARG_FILENAME, &options->bare_quic_server, "Be that of QUIC", "DIR" },
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
@@ -72,7 +74,7 @@ parse_options (int *argc, char ***argv, Options *options, GError **error)
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
-  if (options->bare_server != NULL
+  if (options->bare_server != NULL || options->bare_quic_server != NULL
       || (options->daemon != NULL && options->twinlatch != NULL && options->directory != NULL))
     return TRUE;
   g_set_error_literal (error, TL_ERROR, TL_ERROR_USAGE,
@@ -153,7 +155,7 @@ static gboolean
 restart_daemon (Bench *bench, const Options *options, GError **error)
 {
   g_clear_pointer (&bench->daemon, bench_daemon_stop);
-  bench->daemon = bench_daemon_start (options->daemon, bench->directory, bench->loop, error);
+  bench->daemon = bench_daemon_start (options->daemon, bench->directory, 0, bench->loop, error);
   return bench->daemon != NULL;
 }
 
@@ -169,6 +171,7 @@ run_all (Bench *bench, const Options *options, GError **error)
   if (!restart_daemon (bench, options, error) || !bench_pairing (bench, error)
       || (bench_wants (bench, "handshakes") && !bench_handshakes (bench, error))
       || (bench_wants (bench, "dispatch") && !bench_dispatch (bench, error))
+      || (bench_wants (bench, "quic") && !bench_quic (bench, options->daemon, error))
       || (bench_wants (bench, "memory") && (!restart_daemon (bench, options, error) || !bench_memory (bench, error)))
       || (bench_wants (bench, "history") && !bench_history (bench, options->daemon, error))
       || (bench_wants (bench, "revoke") && (!restart_daemon (bench, options, error) || !bench_revoke (bench, error)))
@@ -223,6 +226,8 @@ main (int argc, char **argv)
   tl_log_init ("bench-gateway", TL_LOG_ERROR);
   if (options.bare_server != NULL)
     return bench_bare_server_main (options.bare_server);
+  if (options.bare_quic_server != NULL)
+    return bench_bare_quic_server_main (options.bare_quic_server);
   prctl (PR_SET_PDEATHSIG, SIGKILL);
   alarm (options.quick ? LIMIT_QUICK_S : LIMIT_S);
   return run (&options, self);

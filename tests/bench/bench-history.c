@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <glib/gstdio.h>
-#include <sqlite3.h>
-
 #include "agent/node/tl-node-state.h"
-#include "base/tl-error.h"
 #include "bench-dispatch.h"
-#include "daemon/store/tl-checked-vfs.h"
+#include "bench-store.h"
 
 /*
  * A gateway with a long history beside one without, both at work in the same run. The history is written straight into
@@ -25,13 +21,7 @@
 
 /* ---- the history */
 
-typedef struct
-{
-  const char *column;
-  const char *value; /* SQL, with n from 1 and the copied row r */
-} Column;
-
-static const Column request_columns[] = {
+static const BenchColumn request_columns[] = {
   { "request_id", "printf ('01J%023d', n)" },
   { "input", "'{}'" },
   { "output", "'{\"n\":' || n || '}'" },
@@ -43,88 +33,41 @@ static const Column request_columns[] = {
   { "expires_at", "r.expires_at - (1000001 - n) * 1700" },
   { NULL },
 };
-static const Column device_columns[] = {
+static const BenchColumn device_columns[] = {
   { "device_id", "printf ('01J%023d', n)" },
   { "name", "'device ' || n" },
   { "identity_public", "randomblob (32)" },
   { NULL },
 };
-static const Column certificate_columns[] = {
+static const BenchColumn certificate_columns[] = {
   { "fingerprint", "lower (hex (randomblob (32)))" },
   { "device_id", "printf ('01J%023d', n)" },
   { "serial", "lower (hex (randomblob (16)))" },
   { "tls_key_fingerprint", "lower (hex (randomblob (32)))" },
   { NULL },
 };
-static const Column node_columns[] = {
+static const BenchColumn node_columns[] = {
   { "device_id", "printf ('01J%023d', n)" },
   { NULL },
 };
 
 static gboolean
-run_sql (sqlite3 *db, const char *sql, GError **error)
-{
-  if (sqlite3_exec (db, sql, NULL, NULL, NULL) == SQLITE_OK)
-    return TRUE;
-  g_set_error (error, TL_ERROR, TL_ERROR_IO, "history: %s", sqlite3_errmsg (db));
-  return FALSE;
-}
-
-static const char *
-value_of (const Column *columns, const char *name)
-{
-  for (const Column *column = columns; column->column != NULL; column++)
-    if (g_str_equal (column->column, name))
-      return column->value;
-  return NULL;
-}
-
-/* Copies one row n times, whatever columns the table has by now. */
-static gboolean
-multiply (sqlite3 *db, const char *table, const char *where, const Column *columns, guint n, GError **error)
-{
-  g_autofree char *info = g_strdup_printf ("SELECT name FROM pragma_table_info ('%s')", table);
-  g_autoptr (GString) names = g_string_new (NULL), values = g_string_new (NULL);
-  g_autofree char *sql = NULL;
-  sqlite3_stmt *statement = NULL;
-
-  if (sqlite3_prepare_v2 (db, info, -1, &statement, NULL) != SQLITE_OK)
-    return run_sql (db, info, error);
-  while (sqlite3_step (statement) == SQLITE_ROW)
-    {
-      const char *name = (const char *)sqlite3_column_text (statement, 0);
-      const char *value = value_of (columns, name);
-
-      g_string_append_printf (names, "%s%s", names->len > 0 ? ", " : "", name);
-      g_string_append_printf (values, "%s%s%s", values->len > 0 ? ", " : "", value != NULL ? "" : "r.",
-                              value != NULL ? value : name);
-    }
-  sqlite3_finalize (statement);
-  sql = g_strdup_printf ("WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < %u)"
-                         " INSERT INTO %s (%s) SELECT %s FROM counter, (SELECT * FROM %s WHERE %s LIMIT 1) AS r",
-                         n, table, names->str, values->str, table, where);
-  return run_sql (db, sql, error);
-}
-
-static gboolean
-write_history (Bench *bench, const char *path, const char *device_id, GError **error)
+write_history (Bench *bench, const char *directory, const char *device_id, GError **error)
 {
   guint requests = bench->quick ? REQUESTS_QUICK : REQUESTS, devices = bench->quick ? DEVICES_QUICK : DEVICES;
   g_autofree char *of_device = g_strdup_printf ("device_id = '%s'", device_id);
   g_autofree char *finished = g_strdup_printf ("device_id = '%s' AND state = 4", device_id);
-  sqlite3 *db = NULL;
-  gboolean done = FALSE;
+  sqlite3 *db = bench_store_open (directory, error);
+  gboolean done;
 
-  tl_checked_vfs_register (); /* the gateway takes no pages that carry no checksum */
-  if (sqlite3_open_v2 (path, &db, SQLITE_OPEN_READWRITE, TL_CHECKED_VFS) != SQLITE_OK)
-    g_set_error (error, TL_ERROR, TL_ERROR_IO, "history: %s", sqlite3_errmsg (db));
-  else
-    done = run_sql (db, "PRAGMA synchronous = OFF; PRAGMA cache_size = -262144; BEGIN", error)
-           && multiply (db, "requests", finished, request_columns, requests, error)
-           && multiply (db, "devices", of_device, device_columns, devices - bench->devices->len, error)
-           && multiply (db, "certificates", of_device, certificate_columns, devices - bench->devices->len, error)
-           && multiply (db, "nodes", of_device, node_columns, devices - bench->devices->len, error)
-           && run_sql (db, "COMMIT; PRAGMA wal_checkpoint (TRUNCATE)", error);
+  if (db == NULL)
+    return FALSE;
+  done = bench_store_multiply (db, "requests", finished, request_columns, requests, error)
+         && bench_store_multiply (db, "devices", of_device, device_columns, devices - bench->devices->len, error)
+         && bench_store_multiply (db, "certificates", of_device, certificate_columns, devices - bench->devices->len,
+                                  error)
+         && bench_store_multiply (db, "nodes", of_device, node_columns, devices - bench->devices->len, error)
+         && bench_store_commit (db, error);
   sqlite3_close (db);
   return done;
 }
@@ -151,32 +94,15 @@ side_clear (Side *side)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Side, side_clear)
 
 static gboolean
-copy_tree (const char *from, const char *to, GError **error)
-{
-  const char *argv[] = { "cp", "-a", from, to, NULL };
-  int status = 0;
-
-  return g_spawn_sync (NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, error)
-         && g_spawn_check_wait_status (status, error);
-}
-
-static gboolean
 side_init (Side *side, Bench *bench, const char *name, GError **error)
 {
   BenchDevice *device = g_ptr_array_index (bench->devices, 0);
-  g_autofree char *gateway = g_build_filename (bench->directory, "gateway", NULL);
-  g_autofree char *gateway_copy = NULL;
   g_autofree char *node_copy = NULL;
 
   side->directory = g_build_filename (bench->directory, name, NULL);
-  gateway_copy = g_build_filename (side->directory, "gateway", NULL);
   node_copy = g_build_filename (side->directory, "node", NULL);
-  if (g_mkdir (side->directory, 0700) != 0)
-    {
-      g_set_error (error, TL_ERROR, TL_ERROR_IO, "cannot make %s", side->directory);
-      return FALSE;
-    }
-  return copy_tree (gateway, gateway_copy, error) && copy_tree (device->node_dir, node_copy, error);
+  return bench_store_copy_gateway (bench->directory, side->directory, error)
+         && bench_copy_tree (device->node_dir, node_copy, error);
 }
 
 /* The port is another one at each start. */
@@ -197,11 +123,11 @@ side_start (Side *side, Bench *bench, const char *program, GError **error)
   g_autofree char *name = g_path_get_basename (side->directory);
   double began = bench_now ();
 
-  side->daemon = bench_daemon_start (program, side->directory, bench->loop, error);
+  side->daemon = bench_daemon_start (program, side->directory, 0, bench->loop, error);
   side->start_s = bench_now () - began;
   if (side->daemon == NULL || !point_node (node_dir, side->daemon->address, error))
     return FALSE;
-  side->node = bench_start_node (bench, name, node_dir, error);
+  side->node = bench_start_node (bench, name, node_dir, "auto", error);
   if (side->node == NULL)
     return FALSE;
   bench_subject_init (&side->subject, side->daemon, side->node, device);
@@ -243,7 +169,7 @@ run_some (Bench *bench, GError **error)
 
   if (!point_node (device->node_dir, bench->daemon->address, error))
     return FALSE;
-  node = bench_start_node (bench, "node", device->node_dir, error);
+  node = bench_start_node (bench, "node", device->node_dir, "auto", error);
   if (node == NULL)
     return FALSE;
   bench_subject_init (&subject, bench->daemon, node, device);
@@ -257,7 +183,6 @@ bench_history (Bench *bench, const char *program, GError **error)
   g_autoptr (BenchTimes) with = bench_times_new (), without = bench_times_new ();
   g_auto (Side) full = { 0 };
   g_auto (Side) empty = { 0 };
-  g_autofree char *store = NULL;
   guint count = bench->quick ? FEWER : DISPATCHES;
 
   if (!run_some (bench, error))
@@ -265,8 +190,7 @@ bench_history (Bench *bench, const char *program, GError **error)
   g_clear_pointer (&bench->daemon, bench_daemon_stop);
   if (!side_init (&full, bench, "full", error) || !side_init (&empty, bench, "empty", error))
     return FALSE;
-  store = g_build_filename (full.directory, "gateway", "twinlatch.db", NULL);
-  if (!write_history (bench, store, tl_device_identity_device_id (device->identity), error)
+  if (!write_history (bench, full.directory, tl_device_identity_device_id (device->identity), error)
       || !side_start (&empty, bench, program, error) || !side_start (&full, bench, program, error))
     return FALSE;
   for (guint block = 0; block < 2 * BLOCKS; block++)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench-process.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/tl-error.h"
@@ -139,19 +141,64 @@ bench_process_memory (BenchProcess *process, BenchMemory *memory, GError **error
 gboolean
 bench_process_cpu (BenchProcess *process, double *seconds, GError **error)
 {
-  enum
-  {
-    UTIME = 11, /* proc(5): fields 14 and 15, counted from behind the name */
-    STIME = 12,
-  };
-  g_autofree char *text = read_proc (process, "stat", error);
-  const char *rest = text != NULL ? strrchr (text, ')') : NULL;
-  g_auto (GStrv) fields = NULL;
+  const pid_t pid = (pid_t)g_ascii_strtoll (g_subprocess_get_identifier (process->child), NULL, 10);
+  struct timespec spent;
+  clockid_t clock;
 
-  if (rest == NULL)
-    return FALSE;
-  fields = g_strsplit (rest + 2, " ", 0);
-  *seconds
-      = (g_ascii_strtod (fields[UTIME], NULL) + g_ascii_strtod (fields[STIME], NULL)) / (double)sysconf (_SC_CLK_TCK);
+  if (clock_getcpuclockid (pid, &clock) != 0 || clock_gettime (clock, &spent) != 0)
+    {
+      g_set_error (error, TL_ERROR, TL_ERROR_UNAVAILABLE, "%s has no processor time: it ended", process->name);
+      return FALSE;
+    }
+  *seconds = (double)spent.tv_sec + (double)spent.tv_nsec / 1e9;
   return TRUE;
+}
+
+/* ---- where it runs */
+
+static void
+fill_set (cpu_set_t *set, int processor)
+{
+  CPU_ZERO (set);
+  if (processor == BENCH_PROCESSOR_ANY)
+    for (int i = 0; i < CPU_SETSIZE; i++) /* the kernel takes those that there are */
+      CPU_SET (i, set);
+  else
+    CPU_SET (processor, set);
+}
+
+gboolean
+bench_process_pin (BenchProcess *process, int processor, GError **error)
+{
+  g_autofree char *path = NULL;
+  g_autoptr (GDir) tasks = NULL;
+  const char *name;
+  cpu_set_t set;
+
+  fill_set (&set, processor);
+  if (process == NULL)
+    {
+      sched_setaffinity (0, sizeof set, &set);
+      return TRUE;
+    }
+  path = g_strdup_printf ("/proc/%s/task", g_subprocess_get_identifier (process->child));
+  tasks = g_dir_open (path, 0, error);
+  if (tasks == NULL)
+    return FALSE;
+  while ((name = g_dir_read_name (tasks)) != NULL) /* a thread that ended meanwhile needs none */
+    sched_setaffinity ((pid_t)g_ascii_strtoll (name, NULL, 10), sizeof set, &set);
+  return TRUE;
+}
+
+int
+bench_last_processor (void)
+{
+  cpu_set_t set;
+
+  CPU_ZERO (&set);
+  sched_getaffinity (0, sizeof set, &set);
+  for (int i = CPU_SETSIZE - 1; i > 0; i--)
+    if (CPU_ISSET (i, &set))
+      return i;
+  return 0;
 }

@@ -24,8 +24,15 @@ typedef struct
 } BenchMemory;
 
 gboolean bench_process_memory (BenchProcess *process, BenchMemory *memory, GError **error);
-/* User and system time so far, of all threads. */
+/* User and system time so far, of all threads, to the nanosecond. */
 gboolean bench_process_cpu (BenchProcess *process, double *seconds, GError **error);
+
+/* The processor that a process with all its threads, or (NULL) this thread, has to run on; ANY: whatever it may have.
+ */
+#define BENCH_PROCESSOR_ANY (-1)
+gboolean bench_process_pin (BenchProcess *process, int processor, GError **error);
+/* One that may be pinned to. */
+int bench_last_processor (void);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BenchProcess, bench_process_stop)
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/tl-error.h"
 #include "base/tl-file.h"
+#include "bench-bare-quic.h"
 #include "bench.h"
 #include "twinlatch/v1/admin.pb-c.h"
 #include "twinlatch/v1/health.pb-c.h"
 
 /*
  * From an operator's call to the end of the last connection of the device, seen from the device's end, while a crowd is
- * connected: each device by several connections, each of which carries a call that does not end. One device after the
- * other is revoked; so the crowd is whole for the first and gone after the last.
+ * connected: each device by several connections over gRPC, each of which carries a call that does not end, and as many
+ * over QUIC. One device after the other is revoked; so the crowd is whole for the first and gone after the last.
  */
-#define CONNECTIONS       5 /* a device */
+#define CONNECTIONS       5 /* a device and transport */
 #define CONNECTIONS_QUICK 2
 #define IN_FLIGHT         4
 #define CALL_MS           30000
@@ -26,10 +27,19 @@ typedef struct
 
 typedef struct
 {
+  BenchBareConnection *connection;
+  double ended; /* 0: open */
+} QuicConnection;
+
+typedef struct
+{
   Bench *bench;
-  guint each;             /* connections of a device */
+  guint each;             /* connections of a device and transport */
   GPtrArray *identities;  /* TlRpcIdentity, a device */
   GPtrArray *connections; /* Connection, `each` a device */
+  BenchBareEndpoint *endpoint;
+  GPtrArray *quic_tls; /* BenchBareTls, a device */
+  GArray *quic;        /* QuicConnection, `each` a device */
 } Crowd;
 
 static void
@@ -96,18 +106,48 @@ start_connection (BenchOperation *operation, guint index, gpointer user_data)
                               &grpc__health__v1__health_check_response__descriptor, 0, &handlers, connection);
 }
 
+/* A BenchStartFunc. */
+static void
+start_quic_connection (BenchOperation *operation, guint index, gpointer user_data)
+{
+  Crowd *crowd = user_data;
+  BenchBareTls *tls = crowd->quic_tls->pdata[index / crowd->each];
+  QuicConnection connection = { .connection = bench_bare_connect (crowd->endpoint, tls, operation) };
+
+  g_array_append_val (crowd->quic, connection);
+}
+
+static BenchBareTls *
+device_tls (BenchDevice *device, GError **error)
+{
+  g_autofree char *chain = tl_device_identity_chain_pem (device->identity);
+  g_autoptr (TlSecret) key = tl_device_identity_key_pem (device->identity, error);
+
+  return key != NULL ? bench_bare_tls_new (FALSE, chain, key, NULL, error) : NULL;
+}
+
 static gboolean
 connect_all (Crowd *crowd, GError **error)
 {
+  guint n = crowd->bench->devices->len * crowd->each;
+
+  crowd->endpoint = bench_bare_endpoint_new_client (bench_daemon_port (crowd->bench->daemon), error);
+  if (crowd->endpoint == NULL)
+    return FALSE;
   for (guint i = 0; i < crowd->bench->devices->len; i++)
     {
       TlRpcIdentity *identity = bench_device_rpc_identity (crowd->bench->devices->pdata[i], error);
+      BenchBareTls *tls = identity != NULL ? device_tls (crowd->bench->devices->pdata[i], error) : NULL;
 
       if (identity == NULL)
         return FALSE;
       g_ptr_array_add (crowd->identities, identity);
+      if (tls == NULL)
+        return FALSE;
+      g_ptr_array_add (crowd->quic_tls, tls);
     }
-  return bench_load_run (crowd->bench->devices->len * crowd->each, IN_FLIGHT, start_connection, crowd, NULL, error);
+  return bench_load_run (n, IN_FLIGHT, start_connection, crowd, NULL, error)
+         && bench_load_run (n, IN_FLIGHT, start_quic_connection, crowd, NULL, error);
 }
 
 /* ---- revoking */
@@ -130,21 +170,45 @@ on_revoked (GObject *source, GAsyncResult *result, gpointer user_data)
   revocation->answered = TRUE;
 }
 
-/* When the last of the device's connections ended; 0: one is open. */
+static double
+end_of_quic (QuicConnection *quic)
+{
+  if (quic->ended == 0 && !bench_bare_connection_is_open (quic->connection))
+    quic->ended = bench_now ();
+  return quic->ended;
+}
+
+/* When the last of the device's connections ended; 0: one is open. To be called after each turn of the loop. */
 static double
 last_end (const Crowd *crowd, guint device)
 {
   double last = 0;
+  gboolean all = TRUE;
 
-  for (guint i = 0; i < crowd->each; i++)
+  for (guint i = device * crowd->each; i < (device + 1) * crowd->each; i++)
     {
-      const Connection *connection = crowd->connections->pdata[device * crowd->each + i];
+      const Connection *connection = crowd->connections->pdata[i];
+      double quic = end_of_quic (&g_array_index (crowd->quic, QuicConnection, i));
 
-      if (connection->ended == 0)
-        return 0;
-      last = MAX (last, connection->ended);
+      all = all && connection->ended != 0 && quic != 0;
+      last = MAX (last, MAX (connection->ended, quic));
     }
-  return last;
+  return all ? last : 0;
+}
+
+/* A connection that ended by itself would pass for one that was closed quickly. */
+static gboolean
+is_whole (Crowd *crowd, guint device, GError **error)
+{
+  for (guint i = device * crowd->each; i < (device + 1) * crowd->each; i++)
+    if (((const Connection *)crowd->connections->pdata[i])->ended != 0
+        || end_of_quic (&g_array_index (crowd->quic, QuicConnection, i)) != 0)
+      {
+        g_set_error (error, TL_ERROR, TL_ERROR_INTERNAL, "a connection of device %u ended before its revocation",
+                     device);
+        return FALSE;
+      }
+  return TRUE;
 }
 
 static gboolean
@@ -155,12 +219,18 @@ revoke_device (Crowd *crowd, guint device, GArray *samples, GError **error)
   Revocation revocation = { .client = crowd->bench->daemon->admin };
   double began = bench_now (), taken;
 
+  if (!is_whole (crowd, device, error))
+    return FALSE;
   request.device = (char *)tl_device_identity_device_id (revoked->identity);
   request.reason = (char *)"bench";
   tl_rpc_client_call_async (revocation.client, "/twinlatch.v1.AdminService/RevokeDevice", &request.base,
                             &twinlatch__v1__revoke_device_response__descriptor, CALL_MS, NULL, on_revoked, &revocation);
-  while (!revocation.answered || (revocation.error == NULL && last_end (crowd, device) == 0))
-    g_main_context_iteration (NULL, TRUE);
+  while (last_end (crowd, device) == 0 || !revocation.answered)
+    {
+      if (revocation.error != NULL)
+        break;
+      g_main_context_iteration (NULL, TRUE);
+    }
   if (revocation.error != NULL)
     {
       g_propagate_error (error, revocation.error);
@@ -198,8 +268,8 @@ measure (Crowd *crowd, GError **error)
   for (guint i = 0; i < crowd->bench->devices->len; i++)
     if (!revoke_device (crowd, i, revocations, error) || !write_file (crowd->bench, writes, error))
       return FALSE;
-  against = g_strdup_printf ("a small durable file, p99 (%u connections of %u devices)", crowd->connections->len,
-                             crowd->bench->devices->len);
+  against = g_strdup_printf ("a small durable file, p99 (%u connections by gRPC and %u by QUIC, of %u devices)",
+                             crowd->connections->len, crowd->quic->len, crowd->bench->devices->len);
   row.value = bench_percentile (revocations, 0.99);
   row.reference = bench_percentile (writes, 0.99);
   row.against = against;
@@ -215,7 +285,12 @@ bench_revoke (Bench *bench, GError **error)
 
   crowd.identities = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_rpc_identity_unref);
   crowd.connections = g_ptr_array_new_with_free_func (connection_free);
+  crowd.quic_tls = g_ptr_array_new_with_free_func ((GDestroyNotify)bench_bare_tls_free);
+  crowd.quic = g_array_new (FALSE, FALSE, sizeof (QuicConnection));
   done = measure (&crowd, error);
+  g_clear_pointer (&crowd.endpoint, bench_bare_endpoint_free);
+  g_ptr_array_unref (crowd.quic_tls);
+  g_array_unref (crowd.quic);
   g_ptr_array_unref (crowd.connections);
   g_ptr_array_unref (crowd.identities);
   return done;

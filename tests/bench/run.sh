@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Benchmarks of the gateway over gRPC, each beside a reference measured in the same run.
+# Benchmarks of the gateway over gRPC and QUIC, each beside a reference measured in the same run.
 #   --json   an object a line: {bench, value, unit, reference, ratio, budget, ok}
 #   --quick  small counts: about a minute instead of several, and a history of 20 000 requests instead of a million
-#   --only=NAME  pairing, handshakes, dispatch, memory, history or revoke alone
+#   --only=NAME  pairing, handshakes, dispatch, quic, memory, history or revoke alone
 # Uses the build in $TL_BUILD_DIR; without it makes and uses a release build in build-release/ of the checkout, or below $TL_BUILD_ROOT.
 # Exit code: 0 every row ok, 1 a row over its budget, 2 it could not be measured.
 set -eu
@@ -21,7 +21,7 @@ if [ -z "$build" ]; then
   build=${TL_BUILD_ROOT:-$root}/build-release
   log=$(mktemp)
   if ! { { [ -f "$build/build.ninja" ] || /usr/bin/meson setup "$build" "$root" --buildtype=release; } &&
-    /usr/bin/ninja -C "$build" daemon/twinlatchd agent/cli/twinlatch tests/bench/bench-gateway; } >"$log" 2>&1; then
+    /usr/bin/ninja -C "$build" daemon/twinlatchd agent/cli/twinlatch tests/bench/bench-gateway tests/helpers/quic-flood; } >"$log" 2>&1; then
     tail -40 "$log" >&2
     rm -f "$log"
     echo "bench: the build in $build failed" >&2

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can sit between a device and the gateway: a byte relay, and a proxy that terminates TLS, records and rewrites."""
+import calendar
 import concurrent.futures
 import datetime
 import ipaddress
@@ -70,6 +71,30 @@ class Authority:
     def device(self, public_key, device_id, **validity):
         names = [x509.UniformResourceIdentifier(f"twinlatch:device:{self.gateway_id}:{device_id}")]
         return self.issue(public_key, device_id, names, ExtendedKeyUsageOID.CLIENT_AUTH, **validity)
+
+
+def gateways_authority(gateway):
+    """The CA of a twinlatch.Gateway, with the key from its secret store."""
+    key = serialization.load_der_private_key(gateway.secret("ca-key-g1"), None)
+    certificate = x509.load_der_x509_certificate(gateway.admin.GetCaBundle().certificates[0].certificate_der)
+    return Authority(gateway.gateway_id, key, certificate)
+
+
+def record(gateway, device_id, *certificates, with_times=False):
+    """Writes certificates into the store of a gateway, as if it had issued them; without their own times the store's are those of
+    a good one, so that it is the certificate that decides. Restarts the gateway."""
+    gateway.stop()
+    statements = []
+    for certificate in certificates:
+        fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
+        times = [calendar.timegm(t.timetuple()) * 1000 for t in (certificate.not_valid_before, certificate.not_valid_after)]
+        statements.append((
+            "INSERT INTO certificates (fingerprint, device_id, serial, tls_key_fingerprint, not_before, not_after, ca_generation, used,"
+            " revoked, request_id) SELECT ?, device_id, ?, ?, iif(?, ?, not_before), iif(?, ?, not_after), ca_generation, 1, 0, NULL"
+            " FROM certificates WHERE device_id = ? LIMIT 1", fingerprint, f"{certificate.serial_number:x}", fingerprint,
+            with_times, times[0], with_times, times[1], device_id))
+    gateway.edit_database(*statements)
+    gateway.start()
 
 
 class TlsProxy(grpc.GenericRpcHandler):

@@ -9,7 +9,6 @@ import unittest
 
 import grpc
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -59,19 +58,7 @@ class Admission(twinlatch.TestCase):
         super().setUpClass()
         cls.gw = cls.gateway()
         cls.device = cls.gw.pair_device("admitted")
-        key = serialization.load_der_private_key(cls.gw.secret("ca-key-g1"), None)
-        ca = x509.load_der_x509_certificate(cls.gw.admin.GetCaBundle().certificates[0].certificate_der)
-        cls.real_ca = mitm.Authority(cls.gw.gateway_id, key, ca)
-
-    def record(self, certificate, device_id):
-        """Writes a certificate into the store as if the gateway had issued it."""
-        fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
-        self.gw.stop()
-        self.gw.edit_database((
-            "INSERT INTO certificates (fingerprint, device_id, serial, tls_key_fingerprint, not_before, not_after, ca_generation, used,"
-            " revoked, request_id) SELECT ?, device_id, ?, ?, not_before, not_after, ca_generation, 1, 0, NULL"
-            " FROM certificates WHERE device_id = ? LIMIT 1", fingerprint, f"{certificate.serial_number:x}", fingerprint, device_id))
-        self.gw.start()
+        cls.real_ca = mitm.gateways_authority(cls.gw)
 
     def assertAdmitted(self, chain_pem, key_pem):
         self.assertTrue(bytes_after_handshake(self.gw, chain_pem, key_pem), "this certificate should have been admitted")
@@ -126,7 +113,7 @@ class Admission(twinlatch.TestCase):
         leaf = foreign.device(self.device.tls_key.public_key(), self.device.device_id)
         self.assertRefusedInHandshake(mitm.pem(leaf), self.device.key_pem)
         self.assertRefusedInHandshake(mitm.pem(leaf) + mitm.pem(foreign.certificate), self.device.key_pem)
-        self.record(leaf, self.device.device_id)
+        mitm.record(self.gw, self.device.device_id, leaf)
         self.assertRefusedInHandshake(mitm.pem(leaf), self.device.key_pem)
 
     def test_self_signed(self):
@@ -137,21 +124,21 @@ class Admission(twinlatch.TestCase):
         now = datetime.datetime.utcnow()
         leaf = self.real_ca.device(self.device.tls_key.public_key(), self.device.device_id,
                                    start=now - datetime.timedelta(days=2), end=now - datetime.timedelta(minutes=1))
-        self.record(leaf, self.device.device_id)
+        mitm.record(self.gw, self.device.device_id, leaf)
         self.assertRefusedInHandshake(mitm.pem(leaf), self.device.key_pem)
 
     def test_not_yet_valid(self):
         now = datetime.datetime.utcnow()
         leaf = self.real_ca.device(self.device.tls_key.public_key(), self.device.device_id,
                                    start=now + datetime.timedelta(hours=1), end=now + datetime.timedelta(days=1))
-        self.record(leaf, self.device.device_id)
+        mitm.record(self.gw, self.device.device_id, leaf)
         self.assertRefusedInHandshake(mitm.pem(leaf), self.device.key_pem)
 
     def test_unrecorded(self):
         """Signed by our own CA, right names, right usage: and nothing, because no device has it."""
         leaf = self.real_ca.device(self.device.tls_key.public_key(), self.device.device_id)
         self.assertRefusedInHandshake(mitm.pem(leaf), self.device.key_pem)
-        self.record(leaf, self.device.device_id)
+        mitm.record(self.gw, self.device.device_id, leaf)
         self.assertAdmitted(mitm.pem(leaf), self.device.key_pem)
 
     def test_names_and_usage(self):
@@ -160,10 +147,10 @@ class Admission(twinlatch.TestCase):
         other_gateway = [x509.UniformResourceIdentifier(f"twinlatch:device:{prover.ulid()}:{self.device.device_id}")]
         for names, usage in ((uri, ExtendedKeyUsageOID.SERVER_AUTH), (other_gateway, ExtendedKeyUsageOID.CLIENT_AUTH)):
             leaf = self.real_ca.issue(key.public_key(), self.device.device_id, names, usage)
-            self.record(leaf, self.device.device_id)
+            mitm.record(self.gw, self.device.device_id, leaf)
             self.assertRefusedInHandshake(mitm.pem(leaf), mitm.key_pem(key))
         leaf = self.real_ca.issue(key.public_key(), self.device.device_id, uri, ExtendedKeyUsageOID.CLIENT_AUTH)
-        self.record(leaf, self.device.device_id)
+        mitm.record(self.gw, self.device.device_id, leaf)
         self.assertAdmitted(mitm.pem(leaf), mitm.key_pem(key))
 
     def test_the_gateways_own_server_certificate_is_no_device(self):

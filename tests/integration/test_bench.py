@@ -15,12 +15,17 @@ UNITS = {
     "pairing_p50": "ms", "pairing_p99": "ms",
     "mutual_handshakes": "1/s", "mutual_handshakes_4_in_flight": "1/s", "handshake_server_cpu": "ms",
     "dispatch_p50": "us", "dispatch_p99": "us", "dispatches_64_in_flight": "1/s",
-    "dispatch_cpu_64_in_flight": "us",
+    "dispatch_cpu_64_in_flight": "us", "quic_dispatch_p50": "us", "quic_dispatch_p99": "us",
+    "quic_request_p50": "us", "quic_bare_request_p50": "us", "quic_request_p99": "us", "quic_bare_request_p99": "us",
+    "quic_requests_32_streams": "1/s", "quic_handshake_server_cpu": "ms", "quic_bare_handshake_server_cpu": "ms",
+    "quic_bare_handshake_chain_cpu": "ms", "quic_memory_per_connection": "KiB", "quic_restart_all_back": "s",
+    "quic_flood_p99": "us", "quic_flood_memory": "KiB",
     "memory_per_node_rss": "KiB", "memory_per_node_private": "KiB",
     "dispatch_p50_with_history": "us", "start_with_history": "s", "revoke_p99": "ms",
     "noise": "1/s", "noise_disk": "us",
 }
-BUDGETS = ["dispatches_64_in_flight", "dispatch_p50_with_history", "start_with_history", "revoke_p99"]
+BUDGETS = ["dispatches_64_in_flight", "quic_dispatch_p50", "quic_request_p50", "quic_requests_32_streams", "quic_handshake_server_cpu",
+           "quic_memory_per_connection", "quic_restart_all_back", "quic_flood_p99", "quic_flood_memory", "dispatch_p50_with_history", "start_with_history", "revoke_p99"]
 
 
 def run(*arguments):

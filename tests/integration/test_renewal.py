@@ -2,7 +2,6 @@
 """Renewal (PROTOCOL 4.3): who gets a new certificate, who does not, and what a node does as time goes by."""
 import contextlib
 import glob
-import hashlib
 import json
 import os
 import sqlite3
@@ -12,12 +11,12 @@ import unittest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-import pake
 import twinlatch
 import wire
 from prover import certificate_request, ulid
+from renewer import Renewer
 from twinlatch import until
-from wire import RpcError, messages
+from wire import RpcError
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -26,34 +25,6 @@ FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 
 def end_of(der):
     return x509.load_der_x509_certificate(der).not_valid_after
-
-
-class Renewer:
-    """A device that renews by hand and may claim what is not true."""
-
-    def __init__(self, gateway, device):
-        self.gateway, self.device = gateway, device
-        self.key = ec.generate_private_key(ec.SECP256R1())
-
-    def challenge(self, connection, device_id=None):
-        return connection.pairing.GetChallenge(device_id=device_id or self.device.device_id).challenge
-
-    def request(self, challenge, signer=None, **changes):
-        csr = changes.pop("csr_der", None) or certificate_request(self.key)
-        signature = (signer or self.device.identity).sign(pake.transcript(
-            "renew", self.gateway.gateway_id, self.device.device_id, challenge, hashlib.sha256(csr).digest()))
-        fields = dict(device_id=self.device.device_id, csr_der=csr, challenge=challenge, identity_signature=signature)
-        return messages.RenewRequest(**dict(fields, **changes))
-
-    def by_certificate(self, connection, **changes):
-        return connection.node.RenewCertificate(self.request(self.challenge(connection), **changes))
-
-    def by_identity(self, connection, **changes):
-        return connection.pairing.RenewWithIdentity(self.request(self.challenge(connection), **changes))
-
-    def take(self, answer):
-        self.device.certificate_der, self.device.tls_key = answer.certificate_der, self.key
-        self.key = ec.generate_private_key(ec.SECP256R1())
 
 
 def journal(gateway, kind, subject):

@@ -4,6 +4,7 @@
 
 #include "base/tl-error.h"
 #include "daemon/tl-daemon-config.h"
+#include "quic/tl-quic-endpoint.h"
 
 static TlDaemonConfig *
 load (const char *text, GError **error)
@@ -60,6 +61,7 @@ test_quic (void)
 {
   g_autoptr (TlDaemonConfig) defaults = load ("", NULL);
   g_autoptr (TlDaemonConfig) off = load ("[gateway]\nlisten-quic=none\n", NULL);
+  g_autoptr (TlDaemonConfig) always = load ("[quic]\nretry-threshold=0\n", NULL);
   g_autoptr (TlDaemonConfig) on
       = load ("[gateway]\nlisten-quic=127.0.0.1:0;[::1]\n[quic]\nconnections=7\nretry-threshold=1\n"
               "handshake-timeout=2s\nqlog-directory=/var/tmp/qlog\n",
@@ -70,6 +72,7 @@ test_quic (void)
   g_assert_cmpuint (defaults->quic.connections, ==, 10000); /* PROTOCOL 5 */
   g_assert_cmpuint (defaults->quic.retry_threshold, ==, 64);
   g_assert_cmpuint (defaults->quic.handshake_timeout_ms, ==, 5000);
+  g_assert_cmpuint (always->quic.retry_threshold, ==, TL_QUIC_RETRY_ALWAYS);
   g_assert_nonnull (off->listen_quic);
   g_assert_null (off->listen_quic[0]);
   g_assert_cmpstr (on->listen_quic[0], ==, "127.0.0.1:0");
@@ -111,7 +114,7 @@ test_errors (void)
   expect_error ("[gateway]\nlisten-quic=127.0.0.1:99999\n", ":2:", "listen-quic");
   expect_error ("[gateway]\nlisten-quic=none;127.0.0.1:99999\n", ":2:", "listen-quic");
   expect_error ("[quic]\nconnections=0\n", ":2:", "connections");
-  expect_error ("[quic]\nretry-threshold=0\n", ":2:", "retry-threshold");
+  expect_error ("[quic]\nretry-threshold=-1\n", ":2:", "retry-threshold");
   expect_error ("[quic]\nhandshake-timeout=10ms\n", ":2:", "handshake-timeout");
   expect_error ("[quic]\nqlog-directory=qlog\n", ":2:", "qlog-directory");
 }
