@@ -11,10 +11,9 @@
  * drops what it gets, so that what the generator itself takes of the machine is in both. Afterwards, what the gateway
  * still holds of it.
  */
-#define BLOCKS        5
-#define BLOCKS_QUICK  2
-#define BLOCK_S       2.0 /* ten seconds of flood in all */
-#define BLOCK_QUICK_S 0.5
+#define BLOCKS        20
+#define BLOCKS_QUICK  4
+#define BLOCK_S       0.5  /* ten seconds of flood in all */
 #define LEAD_S        "60" /* the generator is ended with its block */
 #define RATE          "10000"
 #define NODES         8
@@ -120,17 +119,21 @@ start_flood (Flood *flood, guint16 port, GError **error)
   return bench_process_start (flood->quic->directory, "flood", argv, &ready, error);
 }
 
+/* The p99 of the block. What the row says is the median of blocks: what else the machine does comes in bursts. */
 static gboolean
-run_block (Flood *flood, guint16 port, BenchTimes *times, GError **error)
+run_block (Flood *flood, guint16 port, GArray *p99s, GError **error)
 {
+  g_autoptr (BenchTimes) times = bench_times_new ();
   g_autoptr (BenchProcess) strangers = start_flood (flood, port, error);
-  double end = bench_now () + (flood->quic->bench->quick ? BLOCK_QUICK_S : BLOCK_S);
+  double end = bench_now () + BLOCK_S, p99;
 
   if (strangers == NULL)
     return FALSE;
   while (bench_now () < end)
     if (!bench_load_run (SLICE, 1, start_request, flood, times, error))
       return FALSE;
+  p99 = bench_percentile (times->samples, 0.99);
+  g_array_append_val (p99s, p99);
   return TRUE;
 }
 
@@ -168,9 +171,12 @@ measure_memory (Flood *flood, const BenchMemory *before, GError **error)
 static gboolean
 measure (Flood *flood, GError **error)
 {
-  g_autoptr (BenchTimes) flooded = bench_times_new (), reference = bench_times_new (), warm_up = bench_times_new ();
+  g_autoptr (GArray) flooded = g_array_new (FALSE, FALSE, sizeof (double));
+  g_autoptr (GArray) reference = g_array_new (FALSE, FALSE, sizeof (double));
+  g_autoptr (GArray) warm_up = g_array_new (FALSE, FALSE, sizeof (double));
   guint blocks = flood->quic->bench->quick ? BLOCKS_QUICK : BLOCKS;
-  BenchRow row = { .bench = "quic_flood_p99", .unit = "us", .against = "the same flood aimed at nobody" };
+  BenchRow row
+      = { .bench = "quic_flood_p99", .unit = "us", .against = "the same flood aimed at nobody; medians of blocks" };
   BenchMemory before;
 
   if (!start_sink (flood, error) || !connect_nodes (flood, error)
@@ -181,8 +187,8 @@ measure (Flood *flood, GError **error)
     if (!run_block (flood, flood->sink_port, reference, error)
         || !run_block (flood, flood->gateway_port, flooded, error))
       return FALSE;
-  row.value = bench_percentile (flooded->samples, 0.99);
-  row.reference = bench_percentile (reference->samples, 0.99);
+  row.value = bench_percentile (flooded, 0.5);
+  row.reference = bench_percentile (reference, 0.5);
   row.budget = MOST_RATIO * row.reference;
   bench_report_add (flood->quic->bench->report, &row);
   return measure_memory (flood, &before, error);
