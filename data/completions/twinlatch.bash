@@ -5,7 +5,7 @@ _twinlatch_options ()
 {
   case $1 in
     "node pair") echo "--gateway --from --name --kind --replace --yes --system" ;;
-    "node run") echo "--gateway --config --root --from --yes --system --print-ready" ;;
+    "node run") echo "--gateway --config --root --transport --from --yes --system --print-ready" ;;
     "node status") echo "--system" ;;
     "node forget") echo "--yes --system" ;;
     "node install") echo "--system --start --config --dry-run --gateway" ;;

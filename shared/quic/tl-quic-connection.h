@@ -71,8 +71,10 @@ typedef struct
   char remote[64], local[64]; /* "192.0.2.1:4711", "[2001:db8::1]:4711" */
   gint64 rtt_us;              /* smoothed */
   gint64 since_us;            /* monotonic, when it was confirmed; 0: not yet */
-  gint64 heard_us;            /* monotonic, of the last datagram from the peer that belonged to it */
-  guint64 packets_lost;       /* of ours */
+  gint64 heard_us;            /* monotonic, of the last datagram from the peer's address that was addressed to it */
+  /* Packets of ours that were declared lost. With ngtcp2 before 1.16 only those with data of streams count, a packet
+   * with data of several once for each; spurious losses count, lost probes of the path's MTU do not. */
+  guint64 packets_lost;
   guint migrations;
   guint streams; /* open now */
 } TlQuicConnectionInfo;
@@ -89,11 +91,12 @@ TlQuicStream *tl_quic_connection_open_stream (TlQuicConnection *connection, cons
 /* Sends CONNECTION_CLOSE with this application code now; `closed` follows from the loop, not in here. reason: <= 128
  * bytes, may be NULL. */
 void tl_quic_connection_close (TlQuicConnection *connection, guint64 code, const char *reason);
-/* Client: asks for a sign of life now (PING); see heard_us. */
+/* Client: asks for a sign of life now (PING); see heard_us. No more than one a turn of the loop. */
 void tl_quic_connection_ping (TlQuicConnection *connection);
 /* Client: a new socket, from whatever local address leads to the peer now, and the connection moves there. immediate:
- * without waiting for the path's validation (the old one is known to be gone). IO, FAILED_PRECONDITION (handshake, or
- * the peer forbids it). */
+ * without waiting for the path's validation (the old one is known to be gone). IO, FAILED_PRECONDITION (handshake, the
+ * peer forbids it, or after several moves within a round trip: no connection id is left for now). From within a handler
+ * it happens after that has returned. */
 gboolean tl_quic_connection_migrate (TlQuicConnection *connection, gboolean immediate, GError **error);
 /* Client: a new socket without telling anybody: what a NAT does. */
 gboolean tl_quic_connection_rebind (TlQuicConnection *connection, GError **error);

@@ -150,6 +150,11 @@ unblock (TlQuicEndpoint *endpoint, TlQuicSocket *socket)
       ((TlQuicConnection *)link->data)->in_blocked = FALSE;
       g_queue_push_tail_link (&endpoint->ready, link);
     }
+  for (link = endpoint->lingering.head; link != NULL; link = link->next)
+    {
+      if (((TlQuicConnection *)link->data)->is_close_due)
+        tl_quic_connection_send_close_packet (link->data);
+    }
 }
 
 static void
@@ -244,7 +249,6 @@ dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
 {
   TlQuicEndpoint *endpoint = ((Source *)source)->endpoint;
 
-  g_return_val_if_fail (!endpoint->is_dispatching, G_SOURCE_CONTINUE);
   endpoint->is_dispatching = TRUE;
   tl_quic_endpoint_now (endpoint);
   if (g_source_query_unix_fd (source, endpoint->epoll_tag) != 0)
@@ -263,25 +267,34 @@ dispatch (GSource *source, GSourceFunc callback, gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Whatever was asked for since the last turn was asked for on this thread, so the loop comes by here before it waits:
- * no wake-up is needed, and no ready time, which writes to the context's eventfd each time it changes. */
+/* ---- the source ---- */
+
 static gboolean
-prepare (GSource *source, int *timeout)
+has_work (TlQuicEndpoint *endpoint)
+{
+  return endpoint->ready.head != NULL || endpoint->ended.head != NULL || endpoint->waiting.length > 0;
+}
+
+/* Nothing is ever told to the context between two turns (g_source_set_ready_time() and the like write to its eventfd,
+ * and wake it for nothing): all calls come from its thread, so it looks here before it waits. */
+static gboolean
+prepare (GSource *source, gint *timeout_ms)
 {
   TlQuicEndpoint *endpoint = ((Source *)source)->endpoint;
   TlQuicTimer *first = tl_quic_heap_first (&endpoint->heap);
   guint64 now;
 
-  *timeout = -1;
-  if (endpoint->ready.head != NULL || endpoint->ended.head != NULL || endpoint->waiting.length > 0)
+  *timeout_ms = -1;
+  if (endpoint->is_dispatching)
+    return FALSE;
+  if (has_work (endpoint))
     return TRUE;
-  if (first == NULL || first->at == TL_QUIC_TIMER_NEVER)
+  if (first == NULL)
     return FALSE;
   now = tl_quic_endpoint_now (endpoint);
   if (first->at <= now)
     return TRUE;
-  /* Rounded up: a timer must not find that it is not time yet. */
-  *timeout = (int)MIN ((first->at - now + NGTCP2_MILLISECONDS - 1) / NGTCP2_MILLISECONDS, G_MAXINT);
+  *timeout_ms = (gint)MIN ((first->at - now + NGTCP2_MILLISECONDS - 1) / NGTCP2_MILLISECONDS, G_MAXINT);
   return FALSE;
 }
 
@@ -289,9 +302,12 @@ static gboolean
 check (GSource *source)
 {
   TlQuicEndpoint *endpoint = ((Source *)source)->endpoint;
-  int timeout;
+  TlQuicTimer *first = tl_quic_heap_first (&endpoint->heap);
 
-  return g_source_query_unix_fd (source, endpoint->epoll_tag) != 0 || prepare (source, &timeout);
+  if (endpoint->is_dispatching)
+    return FALSE;
+  return has_work (endpoint) || g_source_query_unix_fd (source, endpoint->epoll_tag) != 0
+         || (first != NULL && first->at <= tl_quic_endpoint_now (endpoint));
 }
 
 static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispatch = dispatch };
@@ -372,8 +388,8 @@ tl_quic_endpoint_new (const TlQuicEndpointOptions *options, GError **error)
   endpoint->source = g_source_new (&source_funcs, sizeof (Source));
   g_source_set_static_name (endpoint->source, "TlQuicEndpoint");
   ((Source *)endpoint->source)->endpoint = endpoint;
-  /* It does not recurse; but GLib takes the descriptor of a source that may not out of its poll and puts it back, and
-   * wakes itself up for both, in every turn. */
+  /* It does not. But GLib takes a source that cannot out of the poll set while it is dispatched, and wakes itself up by
+   * that. */
   g_source_set_can_recurse (endpoint->source, TRUE);
   endpoint->epoll_tag = g_source_add_unix_fd (endpoint->source, epoll_fd, G_IO_IN | G_IO_ERR);
   g_source_attach (endpoint->source,

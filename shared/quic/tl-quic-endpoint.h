@@ -44,15 +44,15 @@ typedef struct
 typedef struct
 {
   guint connections, half_open;
-  guint64 accepted;       /* handshakes completed */
-  guint64 refused;        /* handshakes that failed: certificate, ALPN, timeout */
-  guint64 retries;        /* Retry packets sent */
-  guint64 bad_tokens;     /* Initials with a token that is not ours, of another address, or too old */
-  guint64 garbage;        /* datagrams that are no QUIC packet, or for no connection */
-  guint64 resets;         /* stateless resets sent */
-  guint64 versions;       /* version negotiations sent */
-  guint64 over_limit;     /* Initials refused because of max_connections */
-  guint64 migrations;     /* of all connections */
+  guint64 accepted;   /* handshakes completed */
+  guint64 refused;    /* handshakes that failed: certificate, ALPN, timeout */
+  guint64 retries;    /* Retry packets sent */
+  guint64 bad_tokens; /* Initials with a token that is not ours, of another address, or too old */
+  guint64 garbage;    /* datagrams that are no QUIC packet, or for no connection */
+  guint64 resets;     /* stateless resets sent */
+  guint64 versions;   /* version negotiations sent */
+  guint64 over_limit; /* Initials refused because of max_connections, or of too many half-open ones of their source */
+  guint64 migrations; /* of all connections */
   guint64 received, sent; /* datagrams */
 } TlQuicEndpointStats;
 
@@ -60,7 +60,8 @@ typedef struct _TlQuicEndpoint TlQuicEndpoint;
 
 /* Binds nothing yet. */
 TlQuicEndpoint *tl_quic_endpoint_new (const TlQuicEndpointOptions *options, GError **error);
-/* Closes every connection with TL_QUIC_CLOSE_GOING_AWAY (their `closed` is called), sends that, frees. NULL allowed. */
+/* Closes every connection with TL_QUIC_CLOSE_GOING_AWAY (their `closed` is called), sends that, frees. Not from within
+ * a handler. NULL allowed. */
 void tl_quic_endpoint_free (TlQuicEndpoint *endpoint);
 /* "192.0.2.1:7444", "[::]:7444"; port 0: any, *port (may be NULL) gets it. "[::]" is IPv6 only. IN_USE, IO. */
 gboolean tl_quic_endpoint_listen (TlQuicEndpoint *endpoint, const char *address, guint16 *port, GError **error);
@@ -74,7 +75,8 @@ TlQuicConnection *tl_quic_endpoint_connect (TlQuicEndpoint *endpoint, const char
 /* Every connection (also half-open ones). func must not close other connections than the one it is given. */
 void tl_quic_endpoint_foreach (TlQuicEndpoint *endpoint, GFunc func, gpointer user_data);
 void tl_quic_endpoint_get_stats (TlQuicEndpoint *endpoint, TlQuicEndpointStats *stats);
-/* From now on no new connections (answered with TL_QUIC_CLOSE_GOING_AWAY as far as possible); those there go on. */
+/* From now on no new connections; those there go on. An application code cannot be said before a handshake (RFC 9000,
+ * 10.2.3): whoever comes is answered CONNECTION_REFUSED. */
 void tl_quic_endpoint_stop_accepting (TlQuicEndpoint *endpoint);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlQuicEndpoint, tl_quic_endpoint_free)

@@ -10,8 +10,9 @@ G_BEGIN_DECLS
  * length is looked at before a byte is stored. Owned by its connection; lives until `closed` returned. Thread: the
  * endpoint's.
  */
-#define TL_QUIC_MAX_FRAME      524288u /* bytes without the length */
-#define TL_QUIC_FIRST_FRAME_MS 10000   /* a stream of the peer's has so long for its first frame; then 0x10b */
+#define TL_QUIC_MAX_FRAME 524288u /* bytes without the length */
+/* A stream of the peer's has so long for its first frame, and for a later one that it has begun; then 0x10b. */
+#define TL_QUIC_FIRST_FRAME_MS 10000
 
 /* Application error codes of RESET_STREAM and STOP_SENDING. */
 enum

@@ -574,7 +574,7 @@ make_endpoint (World *world, Side which, guint8 flags)
     .tls = which == SIDE_SERVER ? tls_of[SIDE_SERVER] : NULL,
     .secret = secret,
     .max_connections = MAX_CONNECTIONS,
-    .retry_threshold = flags & 1 ? 1 : 4,
+    .retry_threshold = flags & 1 ? TL_QUIC_RETRY_ALWAYS : 4,
   };
   TlQuicEndpoint *endpoint;
 
@@ -652,7 +652,7 @@ tear_down (World *world)
     close (world->strangers[i]);
 }
 
-/* First byte: bit 0, addresses have to be proven early. Then steps. */
+/* First byte: bit 0, addresses have to be proven first. Then steps. */
 int
 LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {

@@ -4,7 +4,7 @@
 #include "base/tl-error.h"
 #include "fuzz.h"
 #include "quic/tl-quic-frame.h"
-#include "quic/tl-quic-message.h"
+#include "quic/tl-quic-message-private.h"
 #include "quic/tl-quic-stream.h"
 
 #define SMALL_LIMIT 48 /* so that frames that are too large are met often */
@@ -46,6 +46,23 @@ look_at_refusal (TlQuicRefusal refusal, const GError *error)
   g_assert_nonnull (said);
 }
 
+/* What is taken without the parser is what the parser takes. */
+static void
+look_at_plain_health (GBytes *frame)
+{
+  const guint8 *data = g_bytes_get_data (frame, NULL);
+  g_autoptr (GError) error = NULL;
+  tl_json_auto json = NULL;
+
+  if (!tl_quic_request_is_plain_health (data, g_bytes_get_size (frame)))
+    return;
+  json = tl_quic_message_parse (data, g_bytes_get_size (frame), &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (json_string_value (json_object_get (json, "method")), ==, "node.health");
+  g_assert_true (json_is_integer (json_object_get (json, "protocol_version")));
+  g_assert_cmpint (json_integer_value (json_object_get (json, "protocol_version")), ==, TL_QUIC_PROTOCOL_VERSION);
+}
+
 static void
 look_at_request (GBytes *frame)
 {
@@ -57,6 +74,7 @@ look_at_request (GBytes *frame)
   g_autoptr (GBytes) second = NULL;
 
   fuzz_assert_answer (request, error);
+  look_at_plain_health (frame);
   if (request == NULL)
     {
       g_assert_cmpint (refusal, !=, TL_QUIC_REFUSAL_INTERNAL);

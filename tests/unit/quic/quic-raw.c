@@ -98,6 +98,14 @@ quic_relay_free (QuicRelay *relay)
   g_free (relay);
 }
 
+static void
+carry (QuicRelay *relay, QuicRaw *to, GBytes *bytes)
+{
+  relay->n_carried++;
+  if (relay->drop_every == 0 || relay->n_carried % relay->drop_every != 0)
+    quic_raw_send (to, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+}
+
 void
 quic_relay_turn (QuicRelay *relay)
 {
@@ -106,11 +114,11 @@ quic_relay_turn (QuicRelay *relay)
   while ((bytes = quic_raw_receive (relay->front)) != NULL)
     {
       g_ptr_array_add (relay->from_client, bytes);
-      quic_raw_send (relay->back, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+      carry (relay, relay->back, bytes);
     }
   while ((bytes = quic_raw_receive (relay->back)) != NULL)
     {
-      quic_raw_send (relay->front, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+      carry (relay, relay->front, bytes);
       g_bytes_unref (bytes);
     }
 }

@@ -226,6 +226,21 @@ test_keep_alive (void)
   g_assert_false (server->closed);
 }
 
+/* Acknowledgements and probes of the handshake are over: nothing comes by itself. */
+static void
+wait_for_quiet (QuicPeer *peer)
+{
+  gint64 heard = -1;
+
+  for (guint quiet = 0; quiet < 8; quiet++) /* of up to 20 ms */
+    {
+      if (quic_world_info (peer).heard_us != heard)
+        quiet = 0;
+      heard = quic_world_info (peer).heard_us;
+      quic_world_iterate ();
+    }
+}
+
 static void
 test_ping (void)
 {
@@ -234,11 +249,12 @@ test_ping (void)
 
   for (int i = 0; i < 3; i++)
     {
-      gint64 heard = quic_world_info (peer).heard_us;
-      gint64 asked = g_get_monotonic_time ();
+      gint64 asked;
 
+      wait_for_quiet (peer);
+      asked = g_get_monotonic_time ();
       tl_quic_connection_ping (peer->connection);
-      quic_wait (quic_world_info (peer).heard_us > MAX (heard, asked));
+      quic_wait (quic_world_info (peer).heard_us > asked);
       g_assert_cmpint (g_get_monotonic_time () - asked, <, G_USEC_PER_SEC);
     }
 }
@@ -307,6 +323,27 @@ test_full_socket (void)
   g_assert_cmpuint (call->frames, ==, 1);
   g_assert_null (socket->pending);
   g_assert_cmpuint (world->server->blocked.length, ==, 0);
+}
+
+/* Nobody is spared because the kernel's buffer was full just then. */
+static void
+test_close_over_full_socket (void)
+{
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", NULL);
+  QuicPeer *peer = quic_world_open (world);
+  TlQuicSocket *socket = g_ptr_array_index (world->server->sockets, 0);
+  guint64 received;
+
+  wait_for_quiet (peer);
+  received = quic_world_stats (world).received;
+  hold_back (world, socket);
+  tl_quic_connection_close (quic_world_accepted (world, 0)->connection, TL_QUIC_CLOSE_REVOKED, NULL);
+  quic_wait (quic_world_accepted (world, 0)->closed);
+  g_assert_false (peer->closed);
+  tl_quic_endpoint_watch_writable (world->server, socket, TRUE);
+  quic_wait (peer->closed);
+  g_assert_cmphex (peer->why.code, ==, TL_QUIC_CLOSE_REVOKED);
+  g_assert_cmpuint (quic_world_stats (world).received, ==, received); /* without being asked */
 }
 
 static void
@@ -437,6 +474,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic/limits/ping", test_ping);
   g_test_add_func ("/quic/limits/several-addresses", test_several_addresses);
   g_test_add_func ("/quic/limits/full-socket", test_full_socket);
+  g_test_add_func ("/quic/limits/close-over-full-socket", test_close_over_full_socket);
   g_test_add_func ("/quic/limits/budget", test_budget);
   g_test_add_func ("/quic/limits/budget-of-good-ones", test_budget_of_good_ones);
   g_test_add_func ("/quic/limits/qlog", test_qlog);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/tl-error.h"
-#include "quic-world.h"
+#include "quic-raw.h"
 
 /* A connection that comes to another address while a request is under way. */
 
@@ -155,6 +155,28 @@ test_migrate_under_load (void)
   g_assert_cmpuint (quic_world_accepted (world, 0)->migrated, >, 0);
 }
 
+/* What was sent with an id before it was retired may come after: that is no packet of a lost connection, and a
+ * stateless reset in answer would end the one there is. */
+static void
+test_late_packet (void)
+{
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", NULL);
+  QuicPeer *peer = quic_world_open (world);
+  TlQuicConnection *server = quic_world_accepted (world, 0)->connection;
+  g_autoptr (QuicRaw) raw = quic_raw_new (world->address);
+  guint8 packet[60] = { 0x41 };
+  guint64 received;
+
+  g_assert_true (tl_quic_connection_migrate (peer->connection, TRUE, NULL));
+  quic_wait ((tl_quic_connection_ping (peer->connection), server->retired != NULL));
+  memcpy (packet + 1, server->retired->id, server->retired->length);
+  received = quic_world_stats (world).received;
+  quic_raw_send (raw, packet, sizeof packet);
+  quic_wait (quic_world_stats (world).received > received);
+  g_assert_cmpuint (quic_world_stats (world).garbage, ==, 0);
+  g_assert_cmpuint (quic_world_stats (world).resets, ==, 0);
+}
+
 static void
 migrate_in_handler (TlQuicStream *stream, const guint8 *data, gsize length, gpointer user_data)
 {
@@ -234,6 +256,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic/move/migrate-immediate", test_migrate_immediate);
   g_test_add_func ("/quic/move/migrate-often", test_migrate_often);
   g_test_add_func ("/quic/move/migrate-under-load", test_migrate_under_load);
+  g_test_add_func ("/quic/move/late-packet", test_late_packet);
   g_test_add_func ("/quic/move/migrate-in-handler", test_migrate_in_handler);
   g_test_add_func ("/quic/move/refused", test_refused);
   g_test_add_func ("/quic/move/dead-path", test_dead_path);

@@ -126,8 +126,21 @@ test_retry (void)
   g_assert_cmpuint (quic_world_stats (world).bad_tokens, ==, 0);
 }
 
+static void
+test_retry_always (void)
+{
+  const TlQuicEndpointOptions options = { .retry_threshold = TL_QUIC_RETRY_ALWAYS };
+  g_autoptr (QuicWorld) world = quic_world_new ("[::1]:0", &options);
+
+  for (guint i = 1; i <= 3; i++)
+    {
+      assert_works (world);
+      g_assert_cmpuint (quic_world_stats (world).retries, ==, i);
+    }
+}
+
 static guint64
-read_transport_code (QuicWorld *world, QuicRaw *raw, GBytes *initial)
+count_bad_tokens_after (QuicWorld *world, QuicRaw *raw, GBytes *initial)
 {
   guint64 received = quic_world_stats (world).received;
 
@@ -171,14 +184,14 @@ test_replayed_token (void)
   {
     g_autoptr (QuicRaw) stranger = quic_raw_new (world->address);
 
-    g_assert_cmpuint (read_transport_code (world, stranger, with_token), ==, 1);
+    g_assert_cmpuint (count_bad_tokens_after (world, stranger, with_token), ==, 1);
     refusal = quic_raw_wait (stranger);
     g_assert_cmpuint (g_bytes_get_size (refusal), <, 100);
     g_assert_cmpuint (quic_world_stats (world).half_open, <=, 1);
   }
   /* From its own, but too late. */
   tl_clock_advance (clock, TL_QUIC_TOKEN_MS + 1);
-  g_assert_cmpuint (read_transport_code (world, relay->back, with_token), ==, 2);
+  g_assert_cmpuint (count_bad_tokens_after (world, relay->back, with_token), ==, 2);
   g_assert_cmpuint (quic_world_stats (world).half_open, <=, 1);
 }
 
@@ -307,6 +320,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic/stateless/garbage", test_garbage);
   g_test_add_func ("/quic/stateless/truncated", test_truncated);
   g_test_add_func ("/quic/stateless/retry", test_retry);
+  g_test_add_func ("/quic/stateless/retry-always", test_retry_always);
   g_test_add_func ("/quic/stateless/replayed-token", test_replayed_token);
   g_test_add_func ("/quic/stateless/flood", test_flood);
   g_test_add_func ("/quic/stateless/half-open-limit", test_half_open_limit);
