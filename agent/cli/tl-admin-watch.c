@@ -8,6 +8,9 @@
 #include "base/tl-error.h"
 
 #define MAX_WAIT_MS 30000
+/* In a row. A gateway that is just starting can look like one that refuses this device: it did not answer when it was
+ * asked with the certificate, and did a moment later without. */
+#define REFUSALS_BELIEVED 2
 
 /* ---- waiting, unless a signal comes ---- */
 
@@ -101,6 +104,7 @@ static gboolean
 watch_remote (const Watch *watch, GError **error)
 {
   g_autoptr (TlReconnect) reconnect = tl_reconnect_new (MAX_WAIT_MS, tl_random_system ());
+  guint refusals = 0;
 
   if (!say_hello (watch->cli, error))
     return FALSE;
@@ -117,7 +121,8 @@ watch_remote (const Watch *watch, GError **error)
           g_set_error_literal (error, TL_ERROR, TL_ERROR_TIMED_OUT, _ ("the time given with --timeout is over"));
           return FALSE;
         }
-      if (!tl_error_is (problem, TL_ERROR_UNAVAILABLE))
+      refusals = tl_error_is (problem, TL_ERROR_REVOKED) ? refusals + 1 : 0;
+      if (!tl_error_is (problem, TL_ERROR_UNAVAILABLE) && (refusals == 0 || refusals >= REFUSALS_BELIEVED))
         {
           g_propagate_error (error, g_steal_pointer (&problem));
           return FALSE;
