@@ -83,19 +83,9 @@ fail (TlQuicConnection *connection, int code)
 static void
 read_lingering (TlQuicConnection *connection)
 {
-  TlQuicSocket *socket;
-
-  if (connection->close_packet == NULL)
-    return;
   connection->close_heard++;
-  if ((connection->close_heard & (connection->close_heard - 1)) != 0)
-    return;
-  socket = tl_quic_connection_socket (connection, &connection->close_path->path);
-  if (socket == NULL || socket->pending != NULL)
-    return;
-  tl_quic_socket_send (socket, &connection->close_path->path, connection->close_packet, connection->close_length,
-                       connection->close_length);
-  connection->endpoint->stats.sent++;
+  if ((connection->close_heard & (connection->close_heard - 1)) == 0)
+    tl_quic_connection_send_close_packet (connection);
 }
 
 void
@@ -283,9 +273,9 @@ tl_quic_connection_write (TlQuicConnection *connection)
       length = write_packet (connection, &path.path, batch.data + batch.length, size, ts);
       connection->depth--;
       end_ping (connection);
-      has_more = length > 0 && tl_quic_connection_is_live (connection);
       if (length > 0)
         add_to_batch (connection, &batch, &path.path, (gsize)length);
+      has_more = length > 0 && tl_quic_connection_is_live (connection);
     }
   flush (connection, &batch);
   if (length < 0)

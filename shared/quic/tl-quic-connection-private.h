@@ -47,6 +47,7 @@ struct _TlQuicConnection
   guint wants_ping : 1;
   guint wants_migration : 2; /* asked for within a handler: 1 validated, 2 immediate */
   guint wants_close : 1;     /* CONNECTION_CLOSE has to be sent once ngtcp2 has returned */
+  guint is_close_due : 1;    /* the close packet found the socket full */
   guint was_reset : 1;       /* by a stateless reset */
   guint is_silent : 1;       /* nothing more is expected of the peer: no lingering */
   guint is_ready : 1;        /* in endpoint->ready or ->blocked */
@@ -123,6 +124,8 @@ void tl_quic_connection_end (TlQuicConnection *connection, TlQuicEnding ending, 
                              const ngtcp2_ccerr *error);
 /* What was asked for while inside of ngtcp2. */
 void tl_quic_connection_leave (TlQuicConnection *connection);
+/* Once more, what the connection ended with. */
+void tl_quic_connection_send_close_packet (TlQuicConnection *connection);
 /* The loop: tells the handlers, lingers or frees. */
 void tl_quic_connection_finish (TlQuicConnection *connection);
 /* Copies a reason of the peer's, made printable. */

@@ -75,21 +75,35 @@ tl_quic_connection_confirm (TlQuicConnection *connection)
 
 /* ---- the end ---- */
 
+void
+tl_quic_connection_send_close_packet (TlQuicConnection *connection)
+{
+  TlQuicSocket *socket
+      = connection->close_packet != NULL ? tl_quic_connection_socket (connection, &connection->close_path->path) : NULL;
+
+  if (socket == NULL)
+    return;
+  connection->is_close_due = socket->pending != NULL; /* it goes out once there is room */
+  if (connection->is_close_due)
+    return;
+  tl_quic_socket_send (socket, &connection->close_path->path, connection->close_packet, connection->close_length,
+                       connection->close_length);
+  connection->endpoint->stats.sent++;
+}
+
 /* RFC 9000, 10.2.1: the packet is kept, for a peer that did not get it. */
 static void
-send_close (TlQuicConnection *connection)
+make_close_packet (TlQuicConnection *connection)
 {
   guint8 packet[TL_QUIC_CLOSE_PACKET];
   ngtcp2_path_storage *path = g_new0 (ngtcp2_path_storage, 1);
-  TlQuicSocket *socket;
   ngtcp2_ssize length;
 
   connection->wants_close = FALSE;
   ngtcp2_path_storage_zero (path);
   length = ngtcp2_conn_write_connection_close (connection->conn, &path->path, NULL, packet, sizeof packet,
                                                &connection->error, tl_quic_connection_ts (connection));
-  socket = length > 0 ? tl_quic_connection_socket (connection, &path->path) : NULL;
-  if (socket == NULL)
+  if (length <= 0)
     {
       g_free (path);
       return;
@@ -97,10 +111,7 @@ send_close (TlQuicConnection *connection)
   connection->close_packet = g_memdup2 (packet, (gsize)length);
   connection->close_length = (guint16)length;
   connection->close_path = path;
-  if (socket->pending != NULL)
-    return; /* it is answered to the peer's next packet */
-  tl_quic_socket_send (socket, &path->path, packet, (gsize)length, (gsize)length);
-  connection->endpoint->stats.sent++;
+  tl_quic_connection_send_close_packet (connection);
 }
 
 void
@@ -118,7 +129,7 @@ tl_quic_connection_end (TlQuicConnection *connection, TlQuicEnding ending, guint
       connection->error = *error;
       connection->wants_close = TRUE;
       if (connection->depth == 0)
-        send_close (connection);
+        make_close_packet (connection);
     }
   tl_quic_heap_set (&connection->endpoint->heap, &connection->timer, TL_QUIC_TIMER_NEVER);
   g_queue_push_tail_link (&connection->endpoint->ended, &connection->ready_link);
@@ -130,7 +141,7 @@ tl_quic_connection_leave (TlQuicConnection *connection)
   if (connection->depth > 0)
     return;
   if (connection->wants_close)
-    send_close (connection);
+    make_close_packet (connection);
   if (connection->wants_migration != 0 && connection->state == TL_QUIC_STATE_OPEN)
     {
       g_autoptr (GError) error = NULL;

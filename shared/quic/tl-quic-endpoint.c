@@ -150,6 +150,11 @@ unblock (TlQuicEndpoint *endpoint, TlQuicSocket *socket)
       ((TlQuicConnection *)link->data)->in_blocked = FALSE;
       g_queue_push_tail_link (&endpoint->ready, link);
     }
+  for (link = endpoint->lingering.head; link != NULL; link = link->next)
+    {
+      if (((TlQuicConnection *)link->data)->is_close_due)
+        tl_quic_connection_send_close_packet (link->data);
+    }
 }
 
 static void

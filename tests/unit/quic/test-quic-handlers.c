@@ -295,6 +295,24 @@ test_nothing_lost (void)
   g_assert_cmpuint (quic_world_info (peer).packets_lost, ==, 0);
 }
 
+static void
+test_key_update (void)
+{
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", NULL);
+  QuicPeer *peer = quic_world_open (world);
+
+  for (guint n = 0; n < 3;)
+    {
+      QuicCall *call;
+
+      n += ngtcp2_conn_initiate_key_update (peer->connection->conn, tl_quic_connection_ts (peer->connection)) == 0;
+      call = quic_world_call (peer, "x", 1, TRUE);
+      quic_wait (call->closed);
+      g_assert_cmpuint (call->frames, ==, 1);
+      quic_world_iterate ();
+    }
+}
+
 /* A kernel or a network card that does not segment. */
 static void
 test_without_gso (void)
@@ -323,6 +341,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic/handlers/lost-close", test_lost_close);
   g_test_add_func ("/quic/handlers/loss", test_loss);
   g_test_add_func ("/quic/handlers/nothing-lost", test_nothing_lost);
+  g_test_add_func ("/quic/handlers/key-update", test_key_update);
   g_test_add_func ("/quic/handlers/without-gso", test_without_gso);
   return g_test_run ();
 }

@@ -325,6 +325,27 @@ test_full_socket (void)
   g_assert_cmpuint (world->server->blocked.length, ==, 0);
 }
 
+/* Nobody is spared because the kernel's buffer was full just then. */
+static void
+test_close_over_full_socket (void)
+{
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", NULL);
+  QuicPeer *peer = quic_world_open (world);
+  TlQuicSocket *socket = g_ptr_array_index (world->server->sockets, 0);
+  guint64 received;
+
+  wait_for_quiet (peer);
+  received = quic_world_stats (world).received;
+  hold_back (world, socket);
+  tl_quic_connection_close (quic_world_accepted (world, 0)->connection, TL_QUIC_CLOSE_REVOKED, NULL);
+  quic_wait (quic_world_accepted (world, 0)->closed);
+  g_assert_false (peer->closed);
+  tl_quic_endpoint_watch_writable (world->server, socket, TRUE);
+  quic_wait (peer->closed);
+  g_assert_cmphex (peer->why.code, ==, TL_QUIC_CLOSE_REVOKED);
+  g_assert_cmpuint (quic_world_stats (world).received, ==, received); /* without being asked */
+}
+
 static void
 send_half (QuicCall *call)
 {
@@ -453,6 +474,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic/limits/ping", test_ping);
   g_test_add_func ("/quic/limits/several-addresses", test_several_addresses);
   g_test_add_func ("/quic/limits/full-socket", test_full_socket);
+  g_test_add_func ("/quic/limits/close-over-full-socket", test_close_over_full_socket);
   g_test_add_func ("/quic/limits/budget", test_budget);
   g_test_add_func ("/quic/limits/budget-of-good-ones", test_budget_of_good_ones);
   g_test_add_func ("/quic/limits/qlog", test_qlog);
