@@ -16,12 +16,13 @@ for argument in "$@"; do
   esac
 done
 
+programs=(daemon/twinlatchd agent/cli/twinlatch tests/bench/bench-gateway tests/helpers/quic-flood)
 build=${TL_BUILD_DIR:-}
 if [ -z "$build" ]; then
   build=${TL_BUILD_ROOT:-$root}/build-release
   log=$(mktemp)
   if ! { { [ -f "$build/build.ninja" ] || /usr/bin/meson setup "$build" "$root" --buildtype=release; } &&
-    /usr/bin/ninja -C "$build" daemon/twinlatchd agent/cli/twinlatch tests/bench/bench-gateway tests/helpers/quic-flood; } >"$log" 2>&1; then
+    /usr/bin/ninja -C "$build" "${programs[@]}"; } >"$log" 2>&1; then
     tail -40 "$log" >&2
     rm -f "$log"
     echo "bench: the build in $build failed" >&2
@@ -29,7 +30,7 @@ if [ -z "$build" ]; then
   fi
   rm -f "$log"
 fi
-for program in daemon/twinlatchd agent/cli/twinlatch tests/bench/bench-gateway; do
+for program in "${programs[@]}"; do
   [ -x "$build/$program" ] || { echo "bench: no $program in $build; build first" >&2; exit 2; }
 done
 

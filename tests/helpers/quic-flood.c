@@ -337,7 +337,7 @@ flood (Flood *self, Mode mode, guint set, guint rate, double seconds)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *mode_name = g_strdup ("initial");
+  g_autofree char *mode_name = NULL;
   int rate = 10000, set = 8192, port = 0, sources = 4096;
   gboolean is_sink = FALSE;
   double seconds = 2;
@@ -359,6 +359,8 @@ main (int argc, char **argv)
     g_error ("%s", error->message);
   if (is_sink)
     return sink ();
+  if (mode_name == NULL)
+    mode_name = g_strdup (mode_names[MODE_INITIAL]);
   while (mode_names[mode] != NULL && !g_str_equal (mode_names[mode], mode_name))
     mode++;
   if (mode_names[mode] == NULL || port <= 0 || port > 65535 || rate <= 0 || set <= 0 || sources <= 0)

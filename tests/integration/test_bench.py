@@ -25,7 +25,8 @@ UNITS = {
     "noise": "1/s", "noise_disk": "us",
 }
 BUDGETS = ["dispatches_64_in_flight", "quic_dispatch_p50", "quic_request_p50", "quic_requests_32_streams", "quic_handshake_server_cpu",
-           "quic_memory_per_connection", "quic_restart_all_back", "quic_flood_p99", "quic_flood_memory", "dispatch_p50_with_history", "start_with_history", "revoke_p99"]
+           "quic_memory_per_connection", "quic_restart_all_back", "quic_flood_p99", "quic_flood_memory", "dispatch_p50_with_history",
+           "start_with_history", "revoke_p99"]
 
 
 def run(*arguments):

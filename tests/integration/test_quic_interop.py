@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import goquic
 import mitm
 import prover
+import quicclient
 import twinlatch
 from quicnode import QuicNode
 
@@ -301,6 +302,66 @@ class Refusals(Base):
             pass  # it has ended already
         peer.wait("closed", kind="tls", code=goquic.UNKNOWN_CA)
         self.assertEqual(peer.has_said("answer"), [])
+
+
+class Helper(Base):
+    """Our client library (tests/helpers/quic-client) with a server in Go: what it makes of how the other side ends."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.authority = mitm.gateways_authority(cls.gw)
+        cls.client = quicclient.QuicClient(cls.sandbox)
+        cls.addClassCleanup(cls.client.stop)
+
+    def connect(self, authority=None, **flags):
+        server = goquic.server(self.program, authority or self.authority, self.sandbox.root, **flags)
+        self.addCleanup(server.close)
+        return server, self.client.connect(self.gw, self.device, server.address)
+
+    def test_requests(self):
+        server, connection = self.connect()
+        connection.opened()
+        self.assertEqual(server.wait("accepted")["device"], self.device.device_id)
+        streams = [connection.open(quicclient.request("node.health")) for _ in range(50)]
+        self.assertEqual({stream.next()["gateway_id"] for stream in streams}, {self.gw.gateway_id})
+        large = json.dumps(quicclient.request("node.event", type="x", data="y" * 500000))
+        self.assertEqual(connection.open(large).next()["kind"], "ack")
+
+    def test_how_it_ends(self):
+        for code, reason in ((goquic.CLOSE_REVOKED, "revoked"), (goquic.CLOSE_GOING_AWAY, "restarts"), (0, "")):
+            server, connection = self.connect()
+            connection.opened()
+            server.wait("accepted")
+            server.tell("close", code=code, reason=reason)
+            closed = connection.closed()
+            self.assertEqual((closed["ending"], closed["code"], closed["reason"], closed["by_peer"]), ("by_peer", code, reason, True))
+
+    def test_a_server_that_closes_is_told_our_code(self):
+        server, connection = self.connect()
+        connection.opened()
+        server.wait("accepted")
+        connection.close(0x107)
+        closed = server.wait("closed")
+        self.assertEqual((closed["kind"], closed["code"], closed["remote"]), ("application", 0x107, True))
+
+    def test_what_is_not_our_gateway(self):
+        for alert, flags in ((120, dict(alpn="h3")), (48, dict(authority=mitm.Authority(self.gw.gateway_id)))):
+            with self.subTest(flags):
+                server, connection = self.connect(**flags)
+                closed = connection.closed()
+                self.assertEqual((closed["ending"], closed["code"]), ("by_alert", alert))
+                server.wait("over", kind="tls", code=0x100 + alert)
+
+    def test_a_retry(self):
+        server, connection = self.connect(retry=True)
+        connection.opened()
+        server.wait("sent", type="retry")
+        self.assertEqual(connection.health()["kind"], "health")
+
+    def test_no_common_version(self):
+        _, connection = self.connect(versions="draft-29")
+        self.assertEqual(connection.closed()["ending"], "version")
 
 
 class Server(Base):
