@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "agent/cli/tl-json-out.h"
 #include "agent/cli/tl-node-process.h"
@@ -93,6 +94,14 @@ add_process (json_t *object, const TlNodeStatus *process)
   json_object_set_new (object, "detail", process != NULL ? tl_json_text (process->detail) : json_null ());
   json_object_set_new (object, "since_unix_ms", process != NULL ? json_integer (process->since_ms) : json_null ());
   json_object_set_new (object, "transport", linked ? tl_json_text (process->transport) : json_null ());
+  json_object_set_new (object, "transport_reason",
+                       process != NULL ? tl_json_text (process->transport_reason) : json_null ());
+  json_object_set_new (object, "connected_since_unix_ms",
+                       linked && process->connected_since_ms > 0 ? json_integer (process->connected_since_ms)
+                                                                 : json_null ());
+  json_object_set_new (object, "rtt_us", linked ? json_integer (process->rtt_us) : json_null ());
+  json_object_set_new (object, "packets_lost", linked ? json_integer (process->packets_lost) : json_null ());
+  json_object_set_new (object, "migrations", linked ? json_integer (process->migrations) : json_null ());
   json_object_set_new (object, "address",
                        linked && process->address[0] != '\0' ? tl_json_text (process->address) : json_null ());
   json_object_set_new (object, "attempts", process != NULL ? json_integer (process->attempts) : json_null ());
@@ -165,13 +174,26 @@ process_in_words (TlCli *cli, const View *view)
 }
 
 static char *
+open_link_in_words (TlCli *cli, const TlNodeStatus *process)
+{
+  const char *address = process->address[0] != '\0' ? process->address : _ ("an unknown address");
+  g_autofree char *since = tl_cli_time (cli, process->connected_since_ms);
+
+  if (strcmp (process->transport, "quic") == 0)
+    return g_strdup_printf (
+        _ ("%s, to %s, since %s; round trip %.2f ms, %lld packets lost, moved %lld times to another address"),
+        process->transport, address, since, (double)process->rtt_us / 1000, (long long)process->packets_lost,
+        (long long)process->migrations);
+  return g_strdup_printf (_ ("%s, to %s, since %s"), process->transport, address, since);
+}
+
+static char *
 link_in_words (TlCli *cli, const TlNodeStatus *process)
 {
   g_autofree char *next = NULL;
 
   if (process->transport[0] != '\0')
-    return g_strdup_printf (_ ("%s, to %s"), process->transport,
-                            process->address[0] != '\0' ? process->address : _ ("an unknown address"));
+    return open_link_in_words (cli, process);
   if (process->attempts == 0)
     return g_strdup (_ ("none yet"));
   if (process->next_attempt_ms == 0)
@@ -207,6 +229,8 @@ print_view (TlCli *cli, const View *view)
   tl_table_take_pair (table, _ ("Node process"), process_in_words (cli, view));
   if (view->process != NULL)
     tl_table_take_pair (table, _ ("Connection"), link_in_words (cli, view->process));
+  if (view->process != NULL && view->process->transport_reason[0] != '\0')
+    tl_table_take_pair (table, _ ("Why not QUIC"), tl_text_escape (view->process->transport_reason));
   tl_table_take_pair (table, _ ("Service"), service_in_words (view));
   tl_cli_print_table (cli, table);
 }

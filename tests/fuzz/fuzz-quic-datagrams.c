@@ -119,7 +119,7 @@ fuzz_encrypt (uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto
 {
   g_autofree guint8 *other = NULL;
 
-  if (side == SIDE_CLIENT && n_forged > 0)
+  if (side == SIDE_CLIENT && n_forged > 0 && length > 0) /* none: the tag of a Retry */
     {
       other = g_malloc0 (length);
       memcpy (other, forged, MIN (n_forged, length));

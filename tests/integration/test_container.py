@@ -252,7 +252,7 @@ class InContainer(unittest.TestCase):
         self.assertEqual((made["service"], made["scope"], made["name"], made["installed"], made["running"]),
                          ("systemd", "system", "twinlatch-node.service", True, True))
         status = self.wait_node()
-        self.assertEqual((status["transport"], status["address"], status["service"]["kind"]), ("grpc", "127.0.0.1:7444", "systemd"))
+        self.assertEqual((status["transport"], status["address"], status["service"]["kind"]), ("quic", "127.0.0.1:7444", "systemd"))
         self.assertEqual(str(status["pid"]), self.box.show("twinlatch-node", "MainPID"))
         self.assertEqual(self.box.twinlatch("exec", "system", "echo", "[1]", user="alice")["output"], [1])
         self.assertEqual(self.box.twinlatch("exec", "system", "system.info", user="alice")["output"]["host"], "container")

@@ -63,7 +63,9 @@ class NodeService(twinlatch.TestCase):
                          ("supervised", "user", True, True, False))
         status = self.connected()
         self.assertEqual((status["service"]["kind"], status["service"]["running"], status["transport"], status["address"]),
-                         ("supervised", True, "grpc", self.gw.address))
+                         ("supervised", True, "quic", self.gw.address))
+        self.assertEqual((status["transport_reason"], status["packets_lost"], status["migrations"]), ("", 0, 0))
+        self.assertGreater(status["connected_since_unix_ms"], 0)
         self.assertNotEqual(status["pid"], made["pid"], "the supervisor is not the node")
         self.assertGreater(status["certificate_not_after_unix_ms"], time.time() * 1000)
         self.assertEqual(self.gw.execute(self.n.marker["device_id"], "echo", "1")[-1].output, "1")
