@@ -372,7 +372,8 @@ tl_quic_client_new (const TlQuicClientOptions *options, const TlQuicClientHandle
   TlQuicClient *client = g_new0 (TlQuicClient, 1);
   TlQuicEndpointOptions endpoint = { .clock = options->clock,
                                      .keep_alive_ms = options->keep_alive_ms,
-                                     .handshake_timeout_ms = options->handshake_timeout_ms };
+                                     .handshake_timeout_ms = options->handshake_timeout_ms,
+                                     .count_losses = TRUE };
 
   client->refs = 1;
   client->handlers = handlers;

@@ -171,7 +171,8 @@ stream_close (ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t code, void
 {
   TlQuicConnection *connection = user_data;
 
-  connection->lost += ngtcp2_conn_get_stream_loss_count (conn, id);
+  if (!connection->counts_losses)
+    connection->lost += ngtcp2_conn_get_stream_loss_count (conn, id);
   if (!ngtcp2_conn_is_local_stream (conn, id))
     ngtcp2_conn_extend_max_streams_bidi (conn, 1);
   if (stream_user_data != NULL)

@@ -52,6 +52,7 @@ struct _TlQuicConnection
   guint is_silent : 1;       /* nothing more is expected of the peer: no lingering */
   guint is_ready : 1;        /* in endpoint->ready or ->blocked */
   guint in_blocked : 1;      /* ->blocked */
+  guint counts_losses : 1;   /* `lost` is of all packets, from the qlog */
   guint is_unpaced : 1;      /* sends as fast as congestion control allows */
   guint depth;               /* > 0: inside of ngtcp2, which must not be entered again */
   guint migrations;
@@ -60,7 +61,7 @@ struct _TlQuicConnection
   guint64 last_ts;  /* ngtcp2 aborts when time goes back */
   guint64 deadline; /* ns: of the handshake; of lingering */
   gint64 since_us, heard_us;
-  guint64 lost;                                  /* packets, of streams that are closed */
+  guint64 lost;                                  /* packets: all, or those of streams that are closed */
   TlQuicCidEntry *cids;                          /* that lead here */
   TlQuicCidEntry *retired;                       /* the same, newest first: the peer says that it will not use them */
   TlQuicSocket *sockets[TL_QUIC_CLIENT_SOCKETS]; /* a client's; [0] is the newest */

@@ -7,6 +7,8 @@
 #include "crypto/tl-hash.h"
 #include "quic/tl-quic-stream-private.h"
 
+#define QLOG_NAME_WITHIN 64 /* bytes of a record */
+
 /* Making and taking apart the state of a connection; what happens in between is elsewhere. */
 
 static ngtcp2_conn *
@@ -26,14 +28,41 @@ random_cid (ngtcp2_cid *cid)
 
 /* ---- qlog ---- */
 
+/* The name of a record comes first, behind the time. */
+static gboolean
+is_loss (const void *data, size_t length)
+{
+  static const char name[] = "\"recovery:packet_lost\"";
+
+  return memmem (data, MIN (length, QLOG_NAME_WITHIN), name, sizeof name - 1) != NULL;
+}
+
 static void
 write_qlog (void *user_data, uint32_t flags, const void *data, size_t length)
 {
   TlQuicConnection *connection = user_data;
 
+  if (connection->counts_losses && is_loss (data, length))
+    connection->lost++;
   if (connection->qlog != NULL)
     (void)!fwrite (data, 1, length, connection->qlog);
 }
+
+#ifdef NGTCP2_CONN_INFO_V2
+static void
+count_losses (TlQuicConnection *connection, ngtcp2_settings *settings)
+{
+}
+#else
+/* ngtcp2 before 1.16 tells of lost packets in its qlog only, be it for a file or not. */
+static void
+count_losses (TlQuicConnection *connection, ngtcp2_settings *settings)
+{
+  connection->counts_losses = connection->endpoint->count_losses;
+  if (connection->counts_losses)
+    settings->qlog_write = write_qlog;
+}
+#endif
 
 /* A file that cannot be made is no reason to refuse a connection: then there is none. */
 static void
@@ -43,6 +72,7 @@ open_qlog (TlQuicConnection *connection, const ngtcp2_cid *id, ngtcp2_settings *
   g_autofree char *name = NULL;
   g_autofree char *path = NULL;
 
+  count_losses (connection, settings);
   if (connection->endpoint->qlog_directory == NULL)
     return;
   hex = tl_hex_encode (id->data, id->datalen);

@@ -213,6 +213,8 @@ count_lost (TlQuicConnection *connection, const ngtcp2_conn_info *info)
 #else
   guint64 lost = connection->lost;
 
+  if (connection->counts_losses)
+    return lost;
   for (GList *l = connection->streams.head; l != NULL; l = l->next)
     lost += ngtcp2_conn_get_stream_loss_count (connection->conn, ((TlQuicStream *)l->data)->id);
   return lost;

@@ -72,8 +72,9 @@ typedef struct
   gint64 rtt_us;              /* smoothed */
   gint64 since_us;            /* monotonic, when it was confirmed; 0: not yet */
   gint64 heard_us;            /* monotonic, of the last datagram from the peer's address that was addressed to it */
-  /* Packets of ours that were declared lost. With ngtcp2 before 1.16 only those with data of streams count, a packet
-   * with data of several once for each; spurious losses count, lost probes of the path's MTU do not. */
+  /* Packets of ours that were declared lost, some of them wrongly. Without count_losses, ngtcp2 before 1.16 knows only
+   * of those whose stream data had to be sent again for that reason: of the last packets of an answer, which a timeout
+   * repeats before anybody declares them lost, it does not. */
   guint64 packets_lost;
   guint migrations;
   guint streams; /* open now */

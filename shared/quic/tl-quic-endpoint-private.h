@@ -51,6 +51,7 @@ struct _TlQuicEndpoint
   guint8 reset_secret[TL_QUIC_SECRET_LENGTH], token_secret[TL_QUIC_SECRET_LENGTH];
   guint max_connections, retry_threshold, idle_ms, keep_alive_ms, handshake_timeout_ms, first_frame_ms;
   char *qlog_directory;
+  gboolean count_losses;
 
   GPtrArray *sockets;      /* of TlQuicSocket: bound ones and clients' */
   GPtrArray *dead_sockets; /* freed at the end of the turn */

@@ -356,6 +356,7 @@ set_options (TlQuicEndpoint *endpoint, const TlQuicEndpointOptions *options)
       = options->handshake_timeout_ms != 0 ? options->handshake_timeout_ms : TL_QUIC_HANDSHAKE_TIMEOUT_MS;
   endpoint->first_frame_ms = TL_QUIC_FIRST_FRAME_MS;
   endpoint->qlog_directory = g_strdup (options->qlog_directory);
+  endpoint->count_losses = options->count_losses;
   endpoint->reset_rate.rate = TL_QUIC_RESETS_PER_SECOND;
   endpoint->version_rate.rate = TL_QUIC_VERSIONS_PER_SECOND;
   endpoint->refusal_rate.rate = TL_QUIC_REFUSALS_PER_SECOND;

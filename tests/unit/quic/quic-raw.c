@@ -102,7 +102,9 @@ static void
 carry (QuicRelay *relay, QuicRaw *to, GBytes *bytes)
 {
   relay->n_carried++;
-  if (relay->drop_every == 0 || relay->n_carried % relay->drop_every != 0)
+  if (relay->drop_every != 0 && relay->n_carried % relay->drop_every == 0)
+    relay->n_dropped++;
+  else
     quic_raw_send (to, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
 }
 

@@ -30,7 +30,7 @@ typedef struct
   QuicRaw *front, *back;
   GPtrArray *from_client; /* of GBytes */
   guint drop_every;       /* the n-th datagram goes nowhere; 0: none does */
-  guint n_carried;
+  guint n_carried, n_dropped;
 } QuicRelay;
 
 QuicRelay *quic_relay_new (QuicWorld *world);

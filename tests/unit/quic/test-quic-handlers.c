@@ -252,14 +252,15 @@ test_lost_close (void)
 
 /* Every tenth datagram goes nowhere, in both directions: nothing of the streams does. */
 static void
-test_loss (void)
+test_loss (gconstpointer exactly)
 {
+  const TlQuicEndpointOptions options = { .count_losses = exactly != NULL };
   enum
   {
     N = 8,
     LENGTH = 60000
   };
-  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", NULL);
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", &options);
   g_autoptr (QuicRelay) relay = quic_relay_new (world);
   g_autofree char *address = quic_raw_address (relay->front);
   g_autofree guint8 *data = g_malloc0 (LENGTH);
@@ -280,10 +281,32 @@ test_loss (void)
   g_assert_cmpuint (quic_world_info (quic_world_accepted (world, 0)).packets_lost, >, 0);
 }
 
+/* The one packet of a request: a timeout sends it again, long before it is declared lost. */
+static void
+test_last_packet_lost (void)
+{
+  const TlQuicEndpointOptions options = { .count_losses = TRUE };
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", &options);
+  g_autoptr (QuicRelay) relay = quic_relay_new (world);
+  g_autofree char *address = quic_raw_address (relay->front);
+  QuicPeer *peer = quic_world_connect (world, address);
+  QuicCall *call;
+
+  quic_wait ((quic_relay_turn (relay), peer->opened && world->accepted->len == 1));
+  relay->drop_every = 1;
+  call = quic_world_call (peer, "x", 1, TRUE);
+  quic_wait ((quic_relay_turn (relay), relay->n_dropped > 0));
+  relay->drop_every = 0;
+  quic_wait ((quic_relay_turn (relay), call->closed));
+  g_assert_cmpuint (call->frames, ==, 1);
+  quic_wait ((quic_relay_turn (relay), quic_world_info (peer).packets_lost > 0));
+}
+
 static void
 test_nothing_lost (void)
 {
-  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", NULL);
+  const TlQuicEndpointOptions options = { .count_losses = TRUE };
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", &options);
   QuicPeer *peer = quic_world_open (world);
 
   for (int i = 0; i < 100; i++)
@@ -339,7 +362,9 @@ main (int argc, char **argv)
   g_test_add_func ("/quic/handlers/open-in-closed", test_open_in_closed);
   g_test_add_func ("/quic/handlers/close-others", test_close_others);
   g_test_add_func ("/quic/handlers/lost-close", test_lost_close);
-  g_test_add_func ("/quic/handlers/loss", test_loss);
+  g_test_add_data_func ("/quic/handlers/loss", NULL, test_loss);
+  g_test_add_data_func ("/quic/handlers/loss-counted", "exactly", test_loss);
+  g_test_add_func ("/quic/handlers/last-packet-lost", test_last_packet_lost);
   g_test_add_func ("/quic/handlers/nothing-lost", test_nothing_lost);
   g_test_add_func ("/quic/handlers/key-update", test_key_update);
   g_test_add_func ("/quic/handlers/without-gso", test_without_gso);
