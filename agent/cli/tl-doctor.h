@@ -79,8 +79,14 @@ gboolean tl_doctor_check_tree (TlDoctor *doctor, const char *name, const char *p
 const char *tl_doctor_certificate_problem (gint64 not_before_ms, gint64 not_after_ms, gint64 now_ms);
 /* Free space where path is. */
 void tl_doctor_check_space (TlDoctor *doctor, const char *name, const char *path);
-/* "pid 12 (nginx)" that listens on the TCP port, "another process" when it is not to be seen; NULL: nobody. g_free() */
-char *tl_doctor_port_owner (guint16 port);
+typedef enum
+{
+  TL_DOCTOR_TCP, /* gRPC */
+  TL_DOCTOR_UDP, /* QUIC */
+} TlDoctorTransport;
+
+/* "pid 12 (nginx)" that listens on the port, "another process" when it is not to be seen; NULL: nobody. g_free() */
+char *tl_doctor_port_owner (TlDoctorTransport transport, guint16 port);
 typedef struct
 {
   char *check; /* what SQLite's quick_check says: "ok", or the first problem */

@@ -58,8 +58,8 @@ class Doctor(twinlatch.TestCase):
         before = contents(self.gw.state / "secrets"), contents(node.folder)  # the daemon writes its own files as it likes
         rows = self.rows("--state-dir", str(node.folder), expect=[])
         for name in ("gateway.daemon", "gateway.version", "gateway.clock", "gateway.permissions", "gateway.keys", "gateway.ca",
-                     "gateway.leaf", "gateway.store", "gateway.space", "gateway.ports", "gateway.reach", "gateway.advertised",
-                     "gateway.core", "node.pairing", "node.permissions", "node.keys", "node.certificate", "node.space",
+                     "gateway.leaf", "gateway.store", "gateway.space", "gateway.ports", "gateway.quic", "gateway.reach",
+                     "gateway.advertised", "gateway.core", "node.pairing", "node.permissions", "node.keys", "node.certificate", "node.space",
                      "node.process", "node.reach", "node.admitted", "node.clock"):
             self.assertEqual(rows[name]["verdict"], "ok", rows.get(name))
         self.assertIn(f"pid {self.gw.process.pid}", rows["gateway.ports"]["found"])
@@ -194,6 +194,10 @@ class Doctor(twinlatch.TestCase):
         with socket.create_server(("127.0.0.1", self.gw.port)):
             rows = self.daemon(["gateway.daemon", "gateway.ports"])
             self.assertIn(f"pid {os.getpid()}", rows["gateway.ports"]["found"])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", self.gw.port))
+            rows = self.daemon(["gateway.daemon", "gateway.quic"])
+            self.assertIn(f"pid {os.getpid()}", rows["gateway.quic"]["found"])
         self.daemon(["gateway.daemon"])
 
     def test_reachability(self):

@@ -217,13 +217,33 @@ test_port (void)
 
   g_assert_cmpint (bind (fd, (struct sockaddr *)&name, sizeof name), ==, 0);
   g_assert_cmpint (getsockname (fd, (struct sockaddr *)&name, &size), ==, 0);
-  nobody = tl_doctor_port_owner (ntohs (name.sin_port)); /* bound, but not listening */
+  nobody = tl_doctor_port_owner (TL_DOCTOR_TCP, ntohs (name.sin_port)); /* bound, but not listening */
   g_assert_null (nobody);
   g_assert_cmpint (listen (fd, 1), ==, 0);
-  somebody = tl_doctor_port_owner (ntohs (name.sin_port));
+  somebody = tl_doctor_port_owner (TL_DOCTOR_TCP, ntohs (name.sin_port));
   g_assert_nonnull (somebody);
   g_assert_true (g_str_has_prefix (somebody, expected));
   close (fd);
+}
+
+static void
+test_udp_port (void)
+{
+  struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  socklen_t size = sizeof name;
+  int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  g_autofree char *somebody = NULL;
+  g_autofree char *nobody = NULL;
+  g_autofree char *expected = g_strdup_printf ("pid %d (", (int)getpid ());
+
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+  g_assert_cmpint (getsockname (fd, (struct sockaddr *)&name, &size), ==, 0);
+  somebody = tl_doctor_port_owner (TL_DOCTOR_UDP, ntohs (name.sin_port));
+  g_assert_nonnull (somebody);
+  g_assert_true (g_str_has_prefix (somebody, expected));
+  close (fd);
+  nobody = tl_doctor_port_owner (TL_DOCTOR_UDP, ntohs (name.sin_port));
+  g_assert_null (nobody);
 }
 
 static void
@@ -252,6 +272,7 @@ main (int argc, char **argv)
   ADD ("database", test_database);
   g_test_add_func ("/cli/doctor/certificate", test_certificate);
   g_test_add_func ("/cli/doctor/port", test_port);
+  g_test_add_func ("/cli/doctor/udp-port", test_udp_port);
   g_test_add_func ("/cli/doctor/unit-quote", test_unit_quote);
   return g_test_run ();
 }
