@@ -18,9 +18,9 @@ G_BEGIN_DECLS
  * then checked once more against the admitted set, and every request re-checks. Thread: main (created, used, freed).
  */
 /* Of one connection. What a request costs depends on who answers it. */
-#define TL_QUIC_BUDGET_PER_SECOND 400000
+#define TL_QUIC_BUDGET_PER_SECOND 2000000
 #define TL_QUIC_COST_HEALTH       1
-#define TL_QUIC_COST_MAIN         20 /* 20 000 a second */
+#define TL_QUIC_COST_MAIN         100 /* 20 000 a second */
 /* A device that comes anew does not wait for its lost connections to become idle; beyond this the oldest goes (0x103).
  */
 #define TL_QUIC_CONNECTIONS_PER_DEVICE 8

@@ -10,7 +10,7 @@
 
 /* The runtime with a real endpoint on loopback; the test is main, and the clients are on main's context, too. */
 #define GATEWAY "01ARZ3NDEKTSV4RRFFQ69G5GWY"
-#define BUDGET  200 /* ten requests for main */
+#define BUDGET  1000 /* ten requests for main */
 
 typedef struct
 {
