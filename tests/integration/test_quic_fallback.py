@@ -90,9 +90,9 @@ def never_silently(scenario):
     world.node.run()
     time.sleep(2 * GRPC_AT_START)  # when auto would long be on gRPC: there is no event for what must not happen
     shown, status = world.shown, world.status
-    scenario.note(f"transport = quic: {status['state']}, {status['transport_reason']}")
+    scenario.note(f"transport = quic: {status['state']}, {status['detail']}")
     assert not shown.connected and status["transport"] != "grpc", (shown, status)
-    assert status["transport_reason"], status
+    assert "QUIC" in status["detail"], status
     scenario.network.pass_all()
     scenario.within(QUIC_AGAIN, "quic", "transport = quic, UDP came back")
 
