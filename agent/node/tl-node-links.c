@@ -69,6 +69,12 @@ tl_node_links_world_changed (TlNodeLinks *links)
   links->both.blocked = FALSE;
 }
 
+const char *
+tl_node_links_quic_failure (TlNodeLinks *links)
+{
+  return links->both.reason != NULL ? links->both.reason : "";
+}
+
 TlRenewalTransport *
 tl_node_links_renewal_transport (TlNodeLinks *links)
 {

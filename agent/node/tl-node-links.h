@@ -32,6 +32,8 @@ void tl_node_links_free (TlNodeLinks *links);
 TlGatewayLinkFactory tl_node_links_factory (TlNodeLinks *links, gpointer *factory_data);
 /* Another network, or the computer slept: what is known about QUIC is out of date. */
 void tl_node_links_world_changed (TlNodeLinks *links);
+/* Why the last attempt over QUIC did not get through; "". Borrowed until the next attempt. */
+const char *tl_node_links_quic_failure (TlNodeLinks *links);
 TlRenewalTransport *tl_node_links_renewal_transport (TlNodeLinks *links);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TlNodeLinks, tl_node_links_free)

@@ -55,6 +55,7 @@ struct _TlNodeRuntime
   gint64 connected_us; /* monotonic */
   gint64 state_since_ms;
   char *detail;
+  char *failure;  /* of the last attempt; NULL: none, or it succeeded */
   guint attempts; /* since the last connection */
   gint64 next_attempt_ms;
   TlGatewayLink *link;

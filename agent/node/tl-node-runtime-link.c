@@ -76,6 +76,8 @@ on_closed (TlGatewayLink *link, const GError *error, gpointer user_data)
   gboolean refused;
 
   tl_node_runtime_drop_link (runtime);
+  g_free (runtime->failure);
+  runtime->failure = g_strdup (error->message);
   if (runtime->stopping && !runtime->draining)
     {
       tl_node_runtime_finish_stop (runtime);
@@ -174,6 +176,7 @@ enter_link (TlNodeRuntime *runtime, const TlLinkRegistration *registration)
   runtime->refusals = 0;
   runtime->renewed = FALSE;
   runtime->attempts = 0;
+  g_clear_pointer (&runtime->failure, g_free);
   runtime->connected_ms = tl_clock_wall_ms (runtime->with.clock);
   runtime->connected_us = tl_clock_monotonic_us (runtime->with.clock);
   runtime->link_seq = runtime->resume_seq;

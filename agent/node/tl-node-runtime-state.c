@@ -43,6 +43,15 @@ tl_node_runtime_set_source (TlNodeRuntime *runtime, GSource **source, guint ms, 
   g_source_attach (*source, runtime->context);
 }
 
+/* Of a node that is not connected. */
+static const char *
+why_not_quic (TlNodeRuntime *runtime)
+{
+  if (runtime->config->transport == TL_NODE_TRANSPORT_QUIC)
+    return runtime->failure != NULL ? runtime->failure : "";
+  return tl_node_links_quic_failure (runtime->links);
+}
+
 void
 tl_node_runtime_write_status (TlNodeRuntime *runtime)
 {
@@ -62,6 +71,8 @@ tl_node_runtime_write_status (TlNodeRuntime *runtime)
       tl_gateway_link_get_info (runtime->link, &info);
       status.connected_since_ms = runtime->connected_ms;
     }
+  else
+    info.reason = why_not_quic (runtime);
   status.transport = (char *)info.transport;
   status.transport_reason = (char *)info.reason;
   status.address = info.peer;

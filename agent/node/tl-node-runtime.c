@@ -351,6 +351,7 @@ tl_node_runtime_free (TlNodeRuntime *runtime)
   g_free (runtime->instance_id);
   g_free (runtime->peer);
   g_free (runtime->detail);
+  g_free (runtime->failure);
   g_free (runtime->source);
   g_free (runtime);
 }

@@ -3,8 +3,8 @@
 
 #include "base/tl-error.h"
 
-#define LOOK_MS 250  /* while something is under way */
-#define PING_MS 1000 /* after so much silence */
+#define LOOK_MS 250 /* while something is under way */
+#define PING_MS 750 /* after so much silence */
 
 struct _TlQuicRequests
 {

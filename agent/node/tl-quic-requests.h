@@ -13,7 +13,7 @@ G_BEGIN_DECLS
  * and `silent` called when none comes (TL_QUIC_REQUESTS_SILENT_MS after the request). Thread: main context.
  */
 #define TL_QUIC_REQUESTS_AT_A_TIME 48 /* below TL_QUIC_MAX_STREAMS: the event stream is one too */
-#define TL_QUIC_REQUESTS_SILENT_MS 2500
+#define TL_QUIC_REQUESTS_SILENT_MS 2000
 #define TL_QUIC_REQUESTS_LIMIT_MS  30000 /* for a gateway that is there and does not answer */
 
 typedef struct _TlQuicRequests TlQuicRequests;
