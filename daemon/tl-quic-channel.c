@@ -28,6 +28,8 @@ tl_quic_channel_unref (TlQuicChannel *self)
 {
   if (self == NULL || !g_atomic_ref_count_dec (&self->refs))
     return;
+  if (self->in_hand)
+    atomic_fetch_sub (&self->peer->in_hand, 1);
   g_atomic_rc_box_release (self->peer);
   tl_queue_unref (self->orders);
   g_free (self);

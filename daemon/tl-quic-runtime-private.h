@@ -12,12 +12,13 @@ G_BEGIN_DECLS
 
 /* What passes between main (tl-quic-runtime.c) and the quic thread (tl-quic-thread.c). */
 
-/* Who is at the other end of a connection; immutable (g_atomic_rc_box). */
+/* Who is at the other end of a connection; immutable but for the count (g_atomic_rc_box). */
 typedef struct
 {
   char device_id[27];
   char fingerprint[65];
-  char address[64]; /* when it was registered */
+  char address[64];    /* when it was registered */
+  atomic_uint in_hand; /* channels whose request went to main and that somebody still holds */
 } TlQuicPeer;
 
 typedef struct _TlQuicMember TlQuicMember; /* tl-quic-members.h */
@@ -36,6 +37,7 @@ struct _TlQuicChannel
   TlQuicMember *member; /* NULL: gone */
   gboolean asked;       /* its request came */
   gboolean events;      /* the event stream of its connection */
+  gboolean in_hand;     /* counted by its peer; set before main knows the channel */
 
   /* main */
   TlNodePath path;

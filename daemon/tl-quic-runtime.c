@@ -323,6 +323,9 @@ handle (TlQuicRuntime *self, TlQuicNote *note)
       self->handlers->registered (note->peer->fingerprint, self->user_data);
       return;
     case TL_QUIC_NOTE_REQUEST:
+      /* Nobody waits for that event stream any more, and it would supersede the one that the device has by now. */
+      if (note->request->method == TL_QUIC_METHOD_STREAM_EVENTS && atomic_load (&note->channel->gone))
+        return;
       self->handlers->request (note->channel, note->request, self->user_data);
       return;
     case TL_QUIC_NOTE_ENDED:

@@ -21,6 +21,9 @@ G_BEGIN_DECLS
 #define TL_QUIC_BUDGET_PER_SECOND 2000000
 #define TL_QUIC_COST_HEALTH       1
 #define TL_QUIC_COST_MAIN         100 /* 20 000 a second */
+/* Of one connection, with main at a time: somebody who resets streams has room for new ones before main looked at the
+ * old. Above what streams that wait for their answers make. */
+#define TL_QUIC_REQUESTS_IN_HAND (2 * TL_QUIC_MAX_STREAMS)
 /* A device that comes anew does not wait for its lost connections to become idle; beyond this the oldest goes (0x103).
  */
 #define TL_QUIC_CONNECTIONS_PER_DEVICE 8

@@ -114,6 +114,13 @@ take_request (TlQuicThread *self, TlQuicChannel *channel, TlQuicRequest *request
   TlQuicMember *member = channel->member;
   TlQuicNote *note;
 
+  if (atomic_load (&member->peer->in_hand) >= TL_QUIC_REQUESTS_IN_HAND)
+    {
+      tl_quic_request_free (request);
+      refuse_with (channel, TL_QUIC_REFUSAL_RATE_LIMITED, TL_ERROR_RESOURCE_EXHAUSTED,
+                   "too many requests of this connection wait for their answers; slow down");
+      return;
+    }
   if (request->method == TL_QUIC_METHOD_STREAM_EVENTS)
     {
       if (member->events != NULL)
@@ -126,6 +133,8 @@ take_request (TlQuicThread *self, TlQuicChannel *channel, TlQuicRequest *request
       member->events = channel;
       channel->events = TRUE;
     }
+  channel->in_hand = TRUE;
+  atomic_fetch_add (&member->peer->in_hand, 1);
   note = g_new0 (TlQuicNote, 1);
   note->request = request;
   tell (self, TL_QUIC_NOTE_REQUEST, channel, note);

@@ -36,6 +36,7 @@ typedef struct
   GPtrArray *registered, *denied; /* char* */
   TlQuicChannel *events;          /* stream_events came on it */
   guint requests, ended, drained;
+  GPtrArray *held;  /* not NULL: main is busy, and keeps the channels */
   gboolean answers; /* anything else is acknowledged at once */
 } Fixture;
 
@@ -74,6 +75,8 @@ on_request (TlQuicChannel *channel, const TlQuicRequest *request, gpointer user_
   f->requests++;
   if (request->method == TL_QUIC_METHOD_STREAM_EVENTS)
     f->events = tl_quic_channel_ref (channel);
+  else if (f->held != NULL)
+    g_ptr_array_add (f->held, tl_quic_channel_ref (channel));
   else if (f->answers)
     tl_quic_channel_send (channel, tl_quic_answer_format (&answer), TRUE);
 }
@@ -406,6 +409,41 @@ test_rate_limit (Fixture *f, gconstpointer data)
   client_clear (&client);
 }
 
+/* A stream that is reset makes room for another one, but what main has of it stays: one device must not fill main. */
+static void
+test_resets (Fixture *f, gconstpointer data)
+{
+  const TlQuicRequest event = { .method = TL_QUIC_METHOD_EVENT, .type = "node.status", .data = "{}" };
+  g_autoptr (GBytes) frame = tl_quic_request_format (&event, NULL);
+  guint asked = 0, seen;
+  Client client;
+
+  f->held = g_ptr_array_new_with_free_func ((GDestroyNotify)tl_quic_channel_unref);
+  connect_client (f, &client);
+  while (client.answers->len == 0 && asked < 4 * TL_QUIC_REQUESTS_IN_HAND)
+    {
+      TlQuicStream *stream = tl_quic_connection_open_stream (client.connection, &stream_handlers, &client);
+
+      g_assert_nonnull (stream);
+      g_assert_true (tl_quic_stream_send (stream, g_bytes_get_data (frame, NULL), g_bytes_get_size (frame), TRUE));
+      asked++;
+      seen = f->held->len;
+      UNTIL (f->held->len > seen || client.answers->len > 0);
+      if (client.answers->len == 0)
+        tl_quic_stream_reset (stream, TL_QUIC_STREAM_CANCELLED);
+      UNTIL (client.closed_streams == asked);
+    }
+  expect (&client, "7rate_limited ");
+  g_assert_cmpuint (f->held->len, ==, TL_QUIC_REQUESTS_IN_HAND);
+  g_clear_pointer (&f->held, g_ptr_array_unref);
+  f->answers = TRUE;
+  ask (&client, &event); /* main is done with them */
+  expect (&client, "5 ");
+  tl_quic_connection_close (client.connection, 0, NULL);
+  UNTIL (client.connection == NULL);
+  client_clear (&client);
+}
+
 #define LARGE  100000
 #define FRAMES 60
 
@@ -545,6 +583,7 @@ main (int argc, char **argv)
   ADD ("5-cut-certificate", test_cut_certificate, 0);
   ADD ("1-not-admitted-any-more", test_not_admitted_any_more, 0);
   ADD ("5-rate-limit", test_rate_limit, BUDGET);
+  ADD ("5-resets", test_resets, 0);
   ADD ("4.1-back-pressure", test_back_pressure, 0);
   ADD ("report", test_report, 0);
   ADD ("1-new-identity", test_new_identity, 0);
