@@ -178,7 +178,8 @@ void
 tl_quic_connection_finish (TlQuicConnection *connection)
 {
   TlQuicEndpoint *endpoint = connection->endpoint;
-  guint64 until = tl_quic_connection_ts (connection) + LINGER_PTOS * ngtcp2_conn_get_pto (connection->conn);
+  guint64 linger = LINGER_PTOS * ngtcp2_conn_get_pto (connection->conn);
+  guint64 until = tl_quic_connection_ts (connection) + MIN (linger, TL_QUIC_LINGER_MAX_MS * NGTCP2_MILLISECONDS);
 
   tell (connection);
   g_queue_unlink (&endpoint->connections, &connection->link);
@@ -189,6 +190,8 @@ tl_quic_connection_finish (TlQuicConnection *connection)
     }
   tl_quic_connection_drop_state (connection);
   connection->state = TL_QUIC_STATE_LINGERING;
+  if (endpoint->lingering.length >= TL_QUIC_LINGERING_MAX)
+    tl_quic_connection_free (g_queue_pop_head_link (&endpoint->lingering)->data);
   g_queue_push_tail_link (&endpoint->lingering, &connection->link);
   tl_quic_heap_set (&endpoint->heap, &connection->timer, until);
 }

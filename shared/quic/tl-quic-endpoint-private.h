@@ -27,7 +27,11 @@ G_BEGIN_DECLS
 #define TL_QUIC_RESETS_PER_SECOND   1000
 #define TL_QUIC_VERSIONS_PER_SECOND 100
 #define TL_QUIC_REFUSALS_PER_SECOND 200
-#define TL_QUIC_TOKEN_MS            10000 /* a Retry token is good for so long */
+/* Connections that ended and only repeat their last packet. Three PTOs are the peer's to stretch: it chooses
+ * max_ack_delay and when it acknowledges. */
+#define TL_QUIC_LINGER_MAX_MS 10000
+#define TL_QUIC_LINGERING_MAX 4096  /* the oldest goes */
+#define TL_QUIC_TOKEN_MS      10000 /* a Retry token is good for so long */
 
 /* At most `rate` a second, no more than that in a burst. */
 typedef struct
