@@ -20,7 +20,8 @@ typedef struct
   AutoLink *owner;
   TlGatewayLink *link; /* NULL: off */
   SideState state;
-  gboolean asked; /* for the event stream */
+  gboolean asked;    /* for the event stream */
+  gboolean followed; /* the other side asked while this one had it: that ends this one, and maybe much later */
 } Side;
 
 struct _AutoLink
@@ -88,7 +89,7 @@ static void
 side_off (Side *side)
 {
   side->state = SIDE_OFF;
-  side->asked = FALSE;
+  side->asked = side->followed = FALSE;
   g_clear_pointer (&side->link, tl_gateway_link_free);
 }
 
@@ -251,6 +252,7 @@ on_cursor (TlGatewayLink *inner, TlLinkCursor *cursor, gpointer user_data)
 
   (void)inner;
   side->asked = TRUE;
+  other_side (side)->followed = link->active == other_side (side);
   link->base.handlers->cursor (&link->base, cursor, link->base.user_data);
 }
 
@@ -329,6 +331,17 @@ on_reset (TlGatewayLink *inner, guint64 latest_seq, gpointer user_data)
   side->owner->base.handlers->reset (&side->owner->base, latest_seq, side->owner->base.user_data);
 }
 
+/* Superseded by the other side, which is gone again: that was no other process, and nothing speaks against coming back.
+ */
+static void
+fail_followed (AutoLink *link)
+{
+  g_autoptr (GError) error
+      = g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE, "the connection that took over the event stream was lost");
+
+  fail (link, error, TRUE);
+}
+
 static void
 on_closed (TlGatewayLink *inner, const GError *error, gpointer user_data)
 {
@@ -336,10 +349,13 @@ on_closed (TlGatewayLink *inner, const GError *error, gpointer user_data)
   AutoLink *link = auto_ref (side->owner);
   gboolean was_active = link->active == side;
   gboolean alone = inner->alone;
+  gboolean followed = side->followed && tl_error_is (error, TL_ERROR_IN_USE);
 
   side_off (side);
   if (was_active && other_side (side)->asked)
     link->active = NULL; /* ended by the stream that takes its place */
+  else if (was_active && followed)
+    fail_followed (link);
   else if (was_active)
     {
       if (side == &link->quic && tl_error_is (error, TL_ERROR_TIMED_OUT))
