@@ -360,7 +360,7 @@ static void
 test_free (Fixture *f, gconstpointer data)
 {
   (void)data;
-  for (guint turns = 0; turns < 40; turns += 2)
+  for (guint turns = 0; turns < 40; turns += 4)
     {
       start_at (f, f->gateway->address, NULL);
       for (guint i = 0; i < turns; i++)
