@@ -81,6 +81,7 @@ on_silence (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* To the second: GLib lets such timers share their wake-ups, and an idle node has few of them. */
 void
 tl_quic_link_watch (TlQuicLink *link)
 {
@@ -88,7 +89,10 @@ tl_quic_link_watch (TlQuicLink *link)
 
   if (link->told.transport[0] == '\0')
     tl_quic_link_get_info (&link->base, &link->told);
-  tl_quic_link_set_source (link, &link->silence, (guint)(MAX (left_us, 0) / 1000 + 1), on_silence);
+  tl_quic_link_clear_source (&link->silence);
+  link->silence = g_timeout_source_new_seconds ((guint)(MAX (left_us, 0) / G_USEC_PER_SEC + 1));
+  g_source_set_callback (link->silence, on_silence, link, NULL);
+  g_source_attach (link->silence, link->context);
 }
 
 /* ---- another path ---------------------------------------------------------------------------------------------- */

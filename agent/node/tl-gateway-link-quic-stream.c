@@ -215,8 +215,9 @@ tl_quic_link_open_stream (TlQuicLink *link)
   request.resume_from = from.seq;
   request.resume_id = from.event_id;
   frame = tl_quic_request_format (&request, NULL);
-  link->stream = tl_quic_connection_open_stream (tl_quic_client_connection (link->client), &handlers, link);
-  if (link->stream == NULL || frame == NULL)
+  if (frame != NULL)
+    link->stream = tl_quic_connection_open_stream (tl_quic_client_connection (link->client), &handlers, link);
+  if (link->stream == NULL)
     {
       tl_quic_link_fail_later (link, g_error_new_literal (TL_ERROR, TL_ERROR_UNAVAILABLE,
                                                           "the gateway takes no event stream over QUIC"));

@@ -210,14 +210,14 @@ make_identity (TlFakeGateway *gateway)
                                                TL_SERVER_LEAF_LIFETIME_MS, tl_random_system (), &error);
   g_autofree char *leaf_pem = NULL;
   g_autofree char *ca_pem = tl_certificate_to_pem (tl_certificate_authority_certificate (gateway->ca));
-  g_autofree char *chain = NULL;
 
   g_assert_no_error (error);
   leaf_pem = tl_certificate_to_pem (leaf);
-  chain = g_strconcat (leaf_pem, ca_pem, NULL);
+  gateway->chain_pem = g_strconcat (leaf_pem, ca_pem, NULL);
   gateway->leaf = tl_certificate_to_der (leaf);
-  gateway->identity = tl_rpc_identity_new (chain, key_pem, ca_pem, &error);
+  gateway->identity = tl_rpc_identity_new (gateway->chain_pem, key_pem, ca_pem, &error);
   g_assert_no_error (error);
+  gateway->key_pem = g_steal_pointer (&key_pem);
 }
 
 static void
@@ -305,6 +305,8 @@ tl_fake_gateway_free (TlFakeGateway *gateway)
   tl_certificate_authority_unref (gateway->ca);
   tl_rpc_loop_unref (gateway->loop);
   g_bytes_unref (gateway->leaf);
+  tl_secret_unref (gateway->key_pem);
+  g_free (gateway->chain_pem);
   g_ptr_array_unref (gateway->announced);
   g_ptr_array_unref (gateway->node_events);
   g_ptr_array_unref (gateway->results);

@@ -18,6 +18,8 @@ typedef struct
   TlCertificateAuthority *ca;
   TlAdmittedSet *admitted;
   TlRpcIdentity *identity;
+  char *chain_pem; /* the same, for other transports */
+  TlSecret *key_pem;
   GBytes *leaf; /* DER */
   TlRpcHealth *health;
   TlRpcServer *server;
