@@ -24,7 +24,7 @@ typedef struct
   TlGatewayLinkFactory quic, grpc;
   gpointer quic_data, grpc_data;
   TlRandom *random;
-  gboolean pinned; /* QUIC's check of the gateway is stricter than gRPC's: its refusal counts */
+  gboolean pinned; /* a gateway that QUIC refuses is refused by gRPC, too: its refusal counts */
   guint patience_ms, head_start_ms, retry_min_ms, retry_max_ms; /* 0: as above */
 
   gboolean blocked; /* QUIC did not get through the last time it was tried or used */

@@ -22,7 +22,7 @@ static const TlConfigKey key_table[] = {
   { "node", "transport", TL_CONFIG_CHOICE, .fallback = "auto", .choices = "auto|quic|grpc",
     .help = "how the gateway is reached: QUIC (UDP), gRPC (TCP), or whichever gets through" },
   { "node", "server-pin", TL_CONFIG_STRING,
-    .help = "SHA-256 (hex) of the gateway's certificate or its public key: no other is accepted over QUIC" },
+    .help = "SHA-256 (hex) of the gateway's certificate or its public key: no other is accepted" },
   { "root *", "path", TL_CONFIG_STRING, .help = "absolute path of a directory that fs.* may read" },
   TL_NODE_PROGRAM_KEYS,
   { "policy", "default", TL_CONFIG_CHOICE, .fallback = "allow", .choices = "allow|deny",

@@ -19,13 +19,15 @@ TlNodeLinks *
 tl_node_links_new (const TlNodeLinksOptions *options)
 {
   TlNodeLinks *links = g_new0 (TlNodeLinks, 1);
+  TlNodeRpc rpc = options->rpc;
 
   links->transport = options->transport;
   links->server_pin = g_strdup (options->server_pin);
-  links->grpc = (TlGrpcLinkFactory){ .rpc = options->rpc, .client_kind = TL_CLIENT_NODE };
+  rpc.server_pin = links->server_pin;
+  links->grpc = (TlGrpcLinkFactory){ .rpc = rpc, .client_kind = TL_CLIENT_NODE };
   if (options->transport == TL_NODE_TRANSPORT_GRPC)
     links->grpc.reason = "the configuration says transport=grpc";
-  links->quic = (TlQuicLinkFactory){ .rpc = options->rpc, .client_kind = TL_CLIENT_NODE, .pin = links->server_pin };
+  links->quic = (TlQuicLinkFactory){ .rpc = rpc, .client_kind = TL_CLIENT_NODE, .pin = links->server_pin };
   links->both = (TlAutoLinkFactory){ .quic = tl_gateway_link_new_quic,
                                      .grpc = tl_gateway_link_new_grpc,
                                      .quic_data = &links->quic,

@@ -23,6 +23,7 @@ tl_node_rpc_client (const TlNodeRpc *rpc, const char *const *addresses, gboolean
   g_autoptr (TlRpcIdentity) identity = NULL;
   TlRpcClientOptions options = { .addresses = addresses,
                                  .bundle = tl_device_identity_bundle (rpc->identity),
+                                 .server_pin = rpc->server_pin,
                                  .clock = rpc->clock,
                                  .connect_timeout_ms = connect_timeout_ms };
 

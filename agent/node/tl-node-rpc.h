@@ -15,6 +15,7 @@ typedef struct
   TlRpcLoop *loop;            /* NULL: see above */
   TlDeviceIdentity *identity; /* bundle, key and leaf, as they are when a client is made */
   TlClock *clock;             /* NULL = system */
+  const char *server_pin;     /* hex SHA-256 of the gateway's leaf or its public key; NULL: none */
 } TlNodeRpc;
 
 /* What a device shows in the TLS handshake: its leaf, its key, the CAs it trusts. */

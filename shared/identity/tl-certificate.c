@@ -122,6 +122,22 @@ tl_certificate_fingerprint (X509 *certificate)
   return tl_fingerprint (g_bytes_get_data (der, NULL), g_bytes_get_size (der));
 }
 
+gboolean
+tl_certificate_fits_pin (X509 *certificate, const guint8 pin[TL_SHA256_LENGTH])
+{
+  g_autoptr (GBytes) der = tl_certificate_to_der (certificate);
+  g_autofree char *key = tl_key_fingerprint (X509_get0_pubkey (certificate));
+  guint8 of_leaf[TL_SHA256_LENGTH], of_key[TL_SHA256_LENGTH];
+  gboolean is_leaf, is_key;
+
+  if (der == NULL || key == NULL || !tl_hex_decode (key, of_key, sizeof of_key))
+    return FALSE;
+  tl_sha256 (g_bytes_get_data (der, NULL), g_bytes_get_size (der), of_leaf);
+  is_leaf = tl_memory_equal (of_leaf, pin, sizeof of_leaf);
+  is_key = tl_memory_equal (of_key, pin, sizeof of_key);
+  return is_leaf || is_key;
+}
+
 gint64
 tl_certificate_not_before_ms (X509 *certificate)
 {

@@ -28,6 +28,8 @@ X509 *tl_certificate_from_pem (const char *pem, gssize length, GError **error);
 GBytes *tl_certificate_pem_to_der (const char *pem, gsize length);
 /* Hex SHA-256 of the DER. g_free() */
 char *tl_certificate_fingerprint (X509 *certificate);
+/* pin: SHA-256 of the certificate's DER or of its SubjectPublicKeyInfo. */
+gboolean tl_certificate_fits_pin (X509 *certificate, const guint8 pin[32]);
 gint64 tl_certificate_not_before_ms (X509 *certificate);
 gint64 tl_certificate_not_after_ms (X509 *certificate);
 

@@ -41,21 +41,6 @@ tl_quic_trust_free (TlQuicTrust *trust)
   g_free (trust);
 }
 
-static gboolean
-fits_pin (TlQuicTrust *trust, X509 *leaf, const TlQuicPeerCertificate *peer)
-{
-  g_autofree char *key = tl_key_fingerprint (X509_get0_pubkey (leaf));
-  guint8 of_leaf[TL_SHA256_LENGTH], of_key[TL_SHA256_LENGTH];
-  gboolean is_leaf, is_key;
-
-  tl_sha256 (peer->leaf_der, peer->leaf_length, of_leaf);
-  if (!tl_hex_decode (key, of_key, sizeof of_key))
-    return FALSE;
-  is_leaf = tl_memory_equal (of_leaf, trust->pin, sizeof of_leaf);
-  is_key = tl_memory_equal (of_key, trust->pin, sizeof of_key);
-  return is_leaf || is_key;
-}
-
 static guint8
 check_gateway (TlQuicTrust *trust, const TlQuicPeerCertificate *peer, GError **error)
 {
@@ -76,7 +61,7 @@ check_gateway (TlQuicTrust *trust, const TlQuicPeerCertificate *peer, GError **e
       g_propagate_prefixed_error (error, g_steal_pointer (&problem), "gateway over QUIC: ");
       return alert;
     }
-  if (trust->pin_state == PIN_NONE || (trust->pin_state == PIN_GIVEN && fits_pin (trust, leaf, peer)))
+  if (trust->pin_state == PIN_NONE || (trust->pin_state == PIN_GIVEN && tl_certificate_fits_pin (leaf, trust->pin)))
     return TL_QUIC_ALERT_NONE;
   g_set_error (error, TL_ERROR, TL_ERROR_WRONG_CA, "%s",
                trust->pin_state == PIN_GIVEN

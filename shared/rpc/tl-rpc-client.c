@@ -139,6 +139,8 @@ tl_rpc_client_new (TlRpcLoop *loop, const TlRpcClientOptions *options, GError **
       client->trust = tl_rpc_trust_new (options->first_contact, options->ca_sha256, options->bundle,
                                         options->clock != NULL ? options->clock : tl_clock_system ());
       client->identity = options->identity != NULL ? tl_rpc_identity_ref (options->identity) : NULL;
+      if (options->server_pin != NULL)
+        tl_rpc_trust_set_pin (client->trust, options->server_pin);
       client->credentials = tls_credentials (options, client->trust);
     }
   return client;

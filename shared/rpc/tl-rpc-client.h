@@ -26,6 +26,7 @@ typedef struct
   const guint8 *ca_sha256;    /* first contact: 32 bytes, SHA-256 of the CA's DER (a link's `f`), or NULL */
   TlTrustBundle *bundle;      /* trusted */
   TlRpcIdentity *identity;    /* trusted: client certificate; its roots are the bundle's PEM; NULL = none */
+  const char *server_pin;     /* trusted: hex SHA-256 of the only leaf, or its public key, that is taken; NULL: any */
   TlClock *clock;             /* NULL = system */
   guint connect_timeout_ms;   /* 0 = 10000: a call on a channel that cannot connect fails UNAVAILABLE after it */
   guint keepalive_ms;         /* 0 = 20000 */

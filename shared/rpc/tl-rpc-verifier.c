@@ -137,6 +137,8 @@ struct _TlRpcTrust
   gboolean first_contact;
   gboolean pinned;
   guint8 ca_sha256[TL_SHA256_LENGTH];
+  gboolean has_server_pin, server_pin_is_malformed;
+  guint8 server_pin[TL_SHA256_LENGTH]; /* of the leaf or its key, beside all else */
   TlClock *clock;
 
   pthread_mutex_t lock;
@@ -179,6 +181,13 @@ tl_rpc_trust_unref (TlRpcTrust *trust)
   g_clear_error (&trust->refusal);
   pthread_mutex_destroy (&trust->lock);
   g_free (trust);
+}
+
+void
+tl_rpc_trust_set_pin (TlRpcTrust *trust, const char *pin)
+{
+  trust->has_server_pin = TRUE;
+  trust->server_pin_is_malformed = !tl_hex_decode (pin, trust->server_pin, sizeof trust->server_pin);
 }
 
 void
@@ -287,6 +296,13 @@ check_server (TlRpcTrust *trust, const char *leaf_pem, const char *chain_pem, GE
       if (leaf == NULL
           || !tl_trust_bundle_verify (bundle, leaf, TL_LEAF_SERVER, tl_clock_wall_ms (trust->clock), NULL, error))
         return FALSE;
+      if (trust->has_server_pin
+          && (trust->server_pin_is_malformed || !tl_certificate_fits_pin (leaf, trust->server_pin)))
+        {
+          g_set_error_literal (error, TL_ERROR, TL_ERROR_WRONG_CA,
+                               "the gateway's certificate is not the pinned one: correct or remove server-pin");
+          return FALSE;
+        }
     }
   else if (trust->first_leaf == NULL && !trust->first_contact)
     {

@@ -25,6 +25,8 @@ typedef struct _TlRpcTrust TlRpcTrust;
 TlRpcTrust *tl_rpc_trust_new (gboolean first_contact, const guint8 *ca_sha256, TlTrustBundle *bundle, TlClock *clock);
 TlRpcTrust *tl_rpc_trust_ref (TlRpcTrust *trust);
 void tl_rpc_trust_unref (TlRpcTrust *trust);
+/* Before the first handshake. pin: hex SHA-256 of the leaf or its public key; what is not one fits nothing. */
+void tl_rpc_trust_set_pin (TlRpcTrust *trust, const char *pin);
 void tl_rpc_trust_set_bundle (TlRpcTrust *trust, TlTrustBundle *bundle);
 /* A new round of connection attempts: forgets what the last one saw. */
 void tl_rpc_trust_reset (TlRpcTrust *trust);
