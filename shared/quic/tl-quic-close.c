@@ -84,7 +84,8 @@ alert_to_error (const TlQuicClose *why)
   for (guint i = 0; i < G_N_ELEMENTS (alerts); i++)
     {
       if (alerts[i].alert == why->code)
-        return g_error_new (TL_ERROR, (int)alerts[i].error, "%s: %s", who, alerts[i].message);
+        return g_error_new (TL_ERROR, why->by_peer || why->code == 120 ? (int)alerts[i].error : TL_ERROR_WRONG_CA,
+                            "%s: %s", who, alerts[i].message);
     }
   return g_error_new (TL_ERROR, TL_ERROR_PROTOCOL, "%s (alert %" G_GUINT64_FORMAT ")", who, why->code);
 }

@@ -22,6 +22,22 @@ end_with_alert (TlQuicConnection *connection)
   tl_quic_connection_end (connection, TL_QUIC_ENDED_BY_ALERT, alert, FALSE, &error);
 }
 
+/* RFC 8446, 6.2: of the certificate that this side showed. */
+static gboolean
+is_about_certificate (guint64 alert)
+{
+  return (alert >= 42 && alert <= 49) || alert == TL_QUIC_ALERT_CERTIFICATE_REQUIRED;
+}
+
+/* A client shows its certificate when it has verified its server. What is said of it earlier was not said by the
+ * server: until then anybody who sees the packets can forge one that ends the connection (RFC 9001, 9.6). */
+static gboolean
+is_forged (TlQuicConnection *connection, guint64 alert)
+{
+  return !connection->is_server && connection->state == TL_QUIC_STATE_HANDSHAKE
+         && !ngtcp2_conn_get_handshake_completed (connection->conn) && is_about_certificate (alert);
+}
+
 static void
 end_by_peer (TlQuicConnection *connection)
 {
@@ -37,7 +53,8 @@ end_by_peer (TlQuicConnection *connection)
   tl_quic_connection_set_reason (connection, error->reason, error->reasonlen);
   if (error->type == NGTCP2_CCERR_TYPE_APPLICATION)
     ending = TL_QUIC_ENDED_BY_PEER;
-  else if (code >= NGTCP2_CRYPTO_ERROR && code < NGTCP2_CRYPTO_ERROR + 0x100)
+  else if (code >= NGTCP2_CRYPTO_ERROR && code < NGTCP2_CRYPTO_ERROR + 0x100
+           && !is_forged (connection, code - NGTCP2_CRYPTO_ERROR))
     {
       ending = TL_QUIC_ENDED_BY_ALERT;
       code -= NGTCP2_CRYPTO_ERROR;

@@ -47,9 +47,9 @@ typedef struct
   const char *reason; /* of the peer's CONNECTION_CLOSE, made printable, <= 128 bytes; "" */
 } TlQuicClose;
 
-/* What happened, as an error for people: UNAVAILABLE, TIMED_OUT, UNAUTHENTICATED (alerts 42..49, 116), EXPIRED (45),
- * REVOKED (alert 44, 0x101), SUSPENDED, IN_USE (0x102), UNSUPPORTED (ALPN, version), RESOURCE_EXHAUSTED (0x103),
- * CANCELLED (locally), PROTOCOL. */
+/* What happened, as an error for people: UNAVAILABLE, TIMED_OUT, UNAUTHENTICATED (the peer's alerts 42..49, 116),
+ * EXPIRED (45), REVOKED (alert 44, 0x101), WRONG_CA (we refused the peer), SUSPENDED, IN_USE (0x102), UNSUPPORTED
+ * (ALPN, version), RESOURCE_EXHAUSTED (0x103), CANCELLED (locally), PROTOCOL. */
 GError *tl_quic_close_to_error (const TlQuicClose *why);
 
 typedef struct

@@ -357,6 +357,9 @@ assert_distrusted (Fixture *fixture, TlQuicTrust *trust, guint8 alert, TlErrorCo
   g_assert_cmpint (peer->why.ending, ==, TL_QUIC_ENDED_BY_ALERT);
   g_assert_false (peer->why.by_peer);
   g_assert_cmpuint (peer->why.code, ==, alert);
+  error = tl_quic_close_to_error (&peer->why);
+  assert_error (error, TL_ERROR_WRONG_CA);
+  g_clear_error (&error);
   g_assert_true (tl_quic_trust_get_refusal (trust, &error));
   assert_error (error, code);
   g_test_message ("%s", error->message);
@@ -392,6 +395,71 @@ test_trust (void)
   tl_clock_advance (fixture->clock, TL_SERVER_LEAF_LIFETIME_MS);
   fixture->asked = 0;
   assert_distrusted (fixture, trust, TL_QUIC_ALERT_CERTIFICATE_EXPIRED, TL_ERROR_EXPIRED, "expired at");
+}
+
+/* ---- somebody on the way, who sees packets and sends others before the gateway does */
+
+static int
+bind_socket (char *address, gsize size)
+{
+  struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  socklen_t length = sizeof any;
+  int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (bind (fd, (struct sockaddr *)&any, sizeof any), ==, 0);
+  g_assert_cmpint (getsockname (fd, (struct sockaddr *)&any, &length), ==, 0);
+  g_snprintf (address, size, "127.0.0.1:%u", ntohs (any.sin_port));
+  return fd;
+}
+
+/* Answers a client's first packet with a CONNECTION_CLOSE, which takes nobody's key. */
+static QuicPeer *
+connect_to_forger (Fixture *fixture, guint8 alert)
+{
+  QuicStrange strange = { TRUE, TL_NAME_ALPN, fixture->server, fixture->key };
+  struct sockaddr_in from;
+  socklen_t from_length = sizeof from;
+  guint8 packet[2048];
+  gssize length = -1;
+  char address[32];
+  int fd = bind_socket (address, sizeof address);
+  QuicPeer *peer = quic_world_connect (fixture->world, address);
+  QuicSide side;
+
+  g_assert_true (quic_side_init (&side, TRUE, NULL, &strange));
+  quic_wait ((length = recvfrom (fd, packet, sizeof packet, MSG_DONTWAIT, (struct sockaddr *)&from, &from_length)) > 0);
+  quic_side_read (&side, packet, (gsize)length);
+  ngtcp2_conn_set_tls_alert (side.connection, alert);
+  side.sent_code = NGTCP2_CRYPTO_ERROR | alert;
+  length = (gssize)quic_side_write (&side, packet);
+  g_assert_cmpint ((int)sendto (fd, packet, (gsize)length, 0, (struct sockaddr *)&from, from_length), ==, (int)length);
+  quic_wait (peer->closed);
+  quic_side_clear (&side);
+  close (fd);
+  return peer;
+}
+
+static void
+test_forged_refusal (void)
+{
+  static const guint8 about_certificate[] = { 42, 44, 45, 48, 116 };
+  g_autoptr (Fixture) fixture = fixture_new ();
+  QuicPeer *peer;
+
+  for (guint i = 0; i < G_N_ELEMENTS (about_certificate); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      peer = connect_to_forger (fixture, about_certificate[i]);
+      g_assert_cmpint (peer->why.ending, ==, TL_QUIC_ENDED_BY_TRANSPORT);
+      g_assert_cmphex (peer->why.code, ==, 0x100 + about_certificate[i]);
+      error = tl_quic_close_to_error (&peer->why);
+      assert_error (error, TL_ERROR_PROTOCOL);
+    }
+  /* What a server may say before it is known. */
+  peer = connect_to_forger (fixture, TL_QUIC_ALERT_NO_APPLICATION_PROTOCOL);
+  g_assert_cmpint (peer->why.ending, ==, TL_QUIC_ENDED_BY_ALERT);
+  g_assert_cmpuint (peer->why.code, ==, TL_QUIC_ALERT_NO_APPLICATION_PROTOCOL);
 }
 
 /* ---- a new server leaf */
@@ -432,6 +500,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quic-tls/foreign-and-misfits", test_foreign_and_misfits);
   g_test_add_func ("/quic-tls/strangers", test_strangers);
   g_test_add_func ("/quic-tls/trust", test_trust);
+  g_test_add_func ("/quic-tls/forged-refusal", test_forged_refusal);
   g_test_add_func ("/quic-tls/leaf-is-replaced", test_leaf_is_replaced);
   return g_test_run ();
 }
