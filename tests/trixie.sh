@@ -74,7 +74,8 @@ unit_tests ()
       OK) result 0 "$name: $test" ;;
       SKIP) number=$((number + 1)); echo "ok $number - $name: $test # SKIP skipped itself" ;;
       *) result 1 "$name: $test (${outcome:-did not run})"
-         sed -n "\,^=.* [0-9]*/[0-9]* *$test,I,/^=\{20,\}$/p;" "$log" | tail -n 40 | sed 's/^/# /' ;;
+         awk -v test="$test" '$2 == test { shown = 1 } /^Summary of Failures/ || ($1 ~ /^[0-9]+\/[0-9]+$/ && $2 != test) { shown = 0 } shown' \
+           "$log" | tail -n 40 | cut -c1-400 | sed 's/^/# /' ;;
     esac
   done
 }
