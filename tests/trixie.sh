@@ -100,6 +100,11 @@ inside ()
   jobs=$(nproc)
   cd / || exit 1
   mkdir -p /build
+  # Another checkout's files may be older than what was built of this one: ninja would build nothing. ccache makes it quick.
+  if [ "$(cat /build/checkout 2>/dev/null)" != "$2" ]; then
+    rm -rf /build/ossl /build/gnutls
+    echo "$2" >/build/checkout
+  fi
   install_packages >/build/packages.log 2>&1
   result $? "packages of Debian 13, ngtcp2 of $suite-backports" /build/packages.log || finish
   echo "# ngtcp2 $(dpkg-query -W -f '${Version}' libngtcp2-dev), OpenSSL $(dpkg-query -W -f '${Version}' libssl-dev)," \
@@ -153,7 +158,7 @@ enter ()
 }
 
 case ${1:-} in
-  --inside) inside "${2:-}" ;;
+  --inside) inside "$2" "$3" ;;
   --help | -h) sed -n '3,/^set -u/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
   -*) echo "trixie.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
 esac
@@ -166,4 +171,4 @@ mkdir -p "$(dirname "$root")" || skip "cannot write $(dirname "$root")"
 exec 9>"$root.lock"
 flock -n 9 || skip "another run uses $root"
 make_root "$root" || exit 1
-enter "$root" "${1:-}"
+enter "$root" "${1:-}" "$source"
