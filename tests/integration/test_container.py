@@ -19,7 +19,8 @@ import twinlatch
 import wire
 
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "libpam-systemd", "iproute2", "libgrpc29", "libprotobuf-c1", "libjansson4",
-            "libsqlite3-0", "libsystemd0", "libqrencode4", "libglib2.0-0", "libssl3", "zlib1g"]
+            "libsqlite3-0", "libsystemd0", "libqrencode4", "libglib2.0-0", "libssl3", "zlib1g", "libgnutls30"]
+BACKPORTS = ["libngtcp2-16", "libngtcp2-crypto-gnutls8"]
 MIRROR = "http://deb.debian.org/debian"
 CACHE = pathlib.Path(os.environ.get("TL_TEST_CACHE", "/var/cache/twinlatch-test"))
 ALICE = 1234
@@ -46,7 +47,7 @@ def call(*command, **options):
 
 def debian():
     """A tar of a Debian 12 with what the product needs at run time."""
-    key = hashlib.sha256(" ".join([MIRROR, *PACKAGES]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(" ".join([MIRROR, *PACKAGES, *BACKPORTS]).encode()).hexdigest()[:12]
     path = CACHE / f"bookworm-{key}.tar"
     if path.exists():
         return path
@@ -57,6 +58,10 @@ def debian():
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise unittest.SkipTest("no Debian to be had here: " + (done.stdout + done.stderr).strip().splitlines()[-1])
+        (root / "etc/apt/sources.list.d/backports.list").write_text(f"deb {MIRROR} bookworm-backports main\n")
+        call("chroot", str(root), "apt-get", "-q", "update")
+        call("chroot", str(root), "apt-get", "-q", "-y", "--no-install-recommends", "install",
+             *(f"{name}/bookworm-backports" for name in BACKPORTS))
         shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
         call("tar", "-C", str(root), "--numeric-owner", "-cf", str(part), ".")
         part.rename(path)
