@@ -470,6 +470,21 @@ test_superseded (Fixture *f, gconstpointer data)
   g_assert_null (f->quic);
 }
 
+/* QUIC asked for the event stream, was lost, and only then the gateway's word about gRPC's arrives: that was us. */
+static void
+test_superseded_by_itself (Fixture *f, gconstpointer data)
+{
+  (void)data;
+  come_to_grpc (f);
+  tl_fixture_wait_count (&f->n_quic, 2, "QUIC again");
+  reach (f->quic);
+  fail (f->quic, TL_ERROR_UNAVAILABLE);
+  g_assert_cmpuint (f->n_closed, ==, 0);
+  fail (f->grpc, TL_ERROR_IN_USE);
+  g_assert_cmpuint (f->n_closed, ==, 1);
+  g_assert_true (tl_error_is (f->error, TL_ERROR_UNAVAILABLE));
+}
+
 static void
 test_again_and_again (Fixture *f, gconstpointer data)
 {
@@ -539,6 +554,7 @@ main (int argc, char *argv[])
   ADD ("reset-while-moving", 0, test_reset_while_moving);
   ADD ("move-fails", 0, test_move_fails);
   ADD ("superseded", 0, test_superseded);
+  ADD ("superseded-by-itself", 0, test_superseded_by_itself);
   ADD ("again-and-again", 0, test_again_and_again);
   ADD ("refused/revoked", TL_ERROR_REVOKED, test_refused);
   ADD ("refused/suspended", TL_ERROR_SUSPENDED, test_refused);

@@ -433,6 +433,7 @@ test_resets (Fixture *f, gconstpointer data)
         tl_quic_stream_reset (stream, TL_QUIC_STREAM_CANCELLED);
       UNTIL (client.closed_streams == asked);
     }
+  g_assert_cmpuint (client.answers->len, >, 0);
   expect (&client, "7rate_limited ");
   g_assert_cmpuint (f->held->len, ==, TL_QUIC_REQUESTS_IN_HAND);
   g_clear_pointer (&f->held, g_ptr_array_unref);
