@@ -190,7 +190,7 @@ tl_quic_connection_finish (TlQuicConnection *connection)
     }
   tl_quic_connection_drop_state (connection);
   connection->state = TL_QUIC_STATE_LINGERING;
-  if (endpoint->lingering.length >= TL_QUIC_LINGERING_MAX)
+  if (endpoint->lingering.length >= endpoint->max_lingering)
     tl_quic_connection_free (g_queue_pop_head_link (&endpoint->lingering)->data);
   g_queue_push_tail_link (&endpoint->lingering, &connection->link);
   tl_quic_heap_set (&endpoint->heap, &connection->timer, until);

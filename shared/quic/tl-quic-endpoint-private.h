@@ -54,6 +54,7 @@ struct _TlQuicEndpoint
   TlQuicTls *tls;
   guint8 reset_secret[TL_QUIC_SECRET_LENGTH], token_secret[TL_QUIC_SECRET_LENGTH];
   guint max_connections, retry_threshold, idle_ms, keep_alive_ms, handshake_timeout_ms, first_frame_ms;
+  guint max_lingering;
   char *qlog_directory;
   gboolean count_losses;
 

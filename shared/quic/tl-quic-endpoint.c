@@ -355,6 +355,7 @@ set_options (TlQuicEndpoint *endpoint, const TlQuicEndpointOptions *options)
   endpoint->handshake_timeout_ms
       = options->handshake_timeout_ms != 0 ? options->handshake_timeout_ms : TL_QUIC_HANDSHAKE_TIMEOUT_MS;
   endpoint->first_frame_ms = TL_QUIC_FIRST_FRAME_MS;
+  endpoint->max_lingering = TL_QUIC_LINGERING_MAX;
   endpoint->qlog_directory = g_strdup (options->qlog_directory);
   endpoint->count_losses = options->count_losses;
   endpoint->reset_rate.rate = TL_QUIC_RESETS_PER_SECOND;

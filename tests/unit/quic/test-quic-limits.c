@@ -63,6 +63,24 @@ test_client_vanishes (void)
   g_assert_cmpuint (world->accepted->len, ==, 0);
 }
 
+/* Connections that ended repeat their last packet for a while: so many of them, the oldest goes. */
+static void
+test_lingering (void)
+{
+  g_autoptr (QuicWorld) world = quic_world_new ("127.0.0.1:0", NULL);
+
+  world->server->max_lingering = 2;
+  for (guint i = 0; i < 4; i++)
+    {
+      quic_world_open (world);
+      tl_quic_connection_close (quic_world_accepted (world, i)->connection, TL_QUIC_CLOSE_GOING_AWAY, NULL);
+      quic_wait (quic_world_accepted (world, i)->closed);
+      g_assert_cmpuint (world->server->lingering.length, <=, 2);
+      g_assert_cmpuint (world->server->lingering.length, >, 0);
+    }
+  assert_works (world);
+}
+
 static void
 test_unreachable (void)
 {
@@ -463,6 +481,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/quic/limits/nobody-answers", test_nobody_answers);
   g_test_add_func ("/quic/limits/client-vanishes", test_client_vanishes);
+  g_test_add_func ("/quic/limits/lingering", test_lingering);
   g_test_add_func ("/quic/limits/unreachable", test_unreachable);
   g_test_add_func ("/quic/limits/unreachable-later", test_unreachable_later);
   g_test_add_func ("/quic/limits/bad-addresses", test_bad_addresses);
